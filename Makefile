@@ -29,7 +29,7 @@ test: check
 test-slow: $(VENV)/.installed-dev
 	$(PYTEST) -m "slow and not long"
 
-# Whole recipes, kills and papers in miniature, which take a minute each: every night and before a release.
+# Whole recipes, kills, papers in miniature, exports and saved models of full size: every night and before a release.
 test-long: $(VENV)/.installed-dev
 	$(PYTEST) -m long
 

@@ -137,11 +137,17 @@ def running(library: Library, log: Path, *options: str) -> Iterator[tuple[subpro
             process.communicate()
 
 
-def asked(address: str, **headers: str) -> Any:
-    """The answer to a request with the token."""
+def fetched(address: str, **headers: str) -> bytes:
+    """The body of the answer to a request with the token."""
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {TOKEN}", **headers})
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+        body: bytes = answer.read()
+        return body
+
+
+def asked(address: str, **headers: str) -> Any:
+    """The same as JSON."""
+    return json.loads(fetched(address, **headers))
 
 
 def _wait(until: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
@@ -163,9 +169,7 @@ def _listens(port: int) -> bool:
 
 
 def _in_progress(port: int) -> float:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return samples(answer.read().decode())["soundloom_http_requests_in_progress"]
+    return samples(fetched(f"http://127.0.0.1:{port}/metrics").decode())["soundloom_http_requests_in_progress"]
 
 
 @pytest.mark.slow
