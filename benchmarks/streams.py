@@ -121,7 +121,8 @@ def plainly() -> Iterator[None]:
     """With the convolution and torch's dropout."""
     with (
         patch("soundloom.encoders.waveform_transformer.strongest", naive),
-        patch("soundloom.encoders.transformer.fast_dropout", functional.dropout),
+        patch("soundloom.encoders.transformer.dropout", functional.dropout),
+        patch("soundloom.encoders.dropout.dropout", functional.dropout),
     ):
         yield
 

@@ -20,7 +20,7 @@ from soundloom.encoders import (
     WaveformTransformer,
     initialise,
 )
-from soundloom.encoders.fast_dropout import fast_dropout
+from soundloom.encoders.dropout import dropout
 from soundloom.encoders.waveform_transformer import WaveformFilters, strongest
 from soundloom.frontends import MFCC, LogMel, PeakMap, PerSecond, WaveformPatches
 from soundloom.models import from_pretrained, save_pretrained
@@ -197,13 +197,18 @@ def test_a_loaded_neuralogram_is_still_frozen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_dropping_keeps_the_share_and_the_mean_and_forgets_its_gradients(share: float) -> None:
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_dropping_keeps_the_share_and_the_mean_and_forgets_its_gradients(
+    share: float, order: torch.memory_format
+) -> None:
     torch.manual_seed(0)
-    values = torch.ones(7, 11, 1301).requires_grad_()  # a number that four does not divide
-    dropped = fast_dropout(values, share)
+    # A number of elements that four does not divide.
+    values = torch.ones(1, 7, 11, 1301).to(memory_format=order).requires_grad_()
+    dropped = dropout(values, share)
     kept = dropped.detach() != 0
     assert abs(float(kept.float().mean()) - (1 - share)) < 0.005
     assert dropped.detach()[kept].unique().tolist() == pytest.approx([1 / (1 - share)])
+    assert dropped.is_contiguous(memory_format=order)
     for dice in range(4):  # four elements share a draw, and must not share their fate
         one, other = kept.flatten()[dice:-4:4], kept.flatten()[dice + 1 : -3 : 4]
         together = float((one & other[: len(one)]).float().mean())

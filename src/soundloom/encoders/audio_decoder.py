@@ -14,6 +14,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from soundloom.encoders.dropout import Dropout
 from soundloom.encoders.init import he_normal
 
 __all__ = ["AudioDecoder"]
@@ -32,10 +33,10 @@ class AudioDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        blocks: list[nn.Module] = [nn.Dropout(_DROPOUT)]
+        blocks: list[nn.Module] = [Dropout(_DROPOUT)]
         for block in range(_BLOCKS - 1):
             blocks += [_doubling(_CHANNELS), nn.BatchNorm2d(_CHANNELS), nn.ReLU(inplace=True)]
-            blocks += [nn.Dropout(_DROPOUT)] if block < _BLOCKS - 2 else []
+            blocks += [Dropout(_DROPOUT)] if block < _BLOCKS - 2 else []
         self.blocks = nn.Sequential(*blocks, _doubling(1), nn.BatchNorm2d(1), nn.Sigmoid())
         he_normal(self)
 

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from soundloom.encoders.base import register_encoder
+from soundloom.encoders.dropout import Dropout
 from soundloom.encoders.init import he_normal
 from soundloom.encoders.layer_collection import ConvolutionalEncoder, check_shape
 from soundloom.errors import InvalidArgumentError
@@ -78,7 +79,7 @@ class COALAAudioEncoder(ConvolutionalEncoder):
             self.register_buffer("frame_shift", torch.zeros(_SIDE))
         blocks = [_convolution(1 if block == 0 else _CHANNELS) for block in range(5)]
         self.audio_encoder = nn.Sequential(*(module for block in blocks for module in block))
-        self.fc_audio = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
+        self.fc_audio = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), Dropout(_DROPOUT))
         self.reset_parameters()
 
     def _check_input(self, representation: Tensor) -> None:
@@ -119,7 +120,7 @@ class COALATagEncoder(nn.Module):
         widths = (vocabulary, 512, 512, COALA_DIM)
         blocks = [_linear(inputs, outputs) for inputs, outputs in pairwise(widths)]
         self.tag_encoder = nn.Sequential(*(module for block in blocks for module in block))
-        self.fc_tag = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
+        self.fc_tag = nn.Sequential(nn.Linear(COALA_DIM, COALA_DIM, bias=False), Dropout(_DROPOUT))
         he_normal(self)
 
     def forward(self, tags: Float[Tensor, "batch vocabulary"]) -> Float[Tensor, "batch 1152"]:
@@ -144,8 +145,8 @@ class COALATagEncoder(nn.Module):
 
 def _convolution(in_channels: int) -> tuple[nn.Module, ...]:
     convolution = nn.Conv2d(in_channels, _CHANNELS, 4, stride=2, padding=1)
-    return convolution, nn.BatchNorm2d(_CHANNELS), nn.ReLU(inplace=True), nn.Dropout(_DROPOUT)
+    return convolution, nn.BatchNorm2d(_CHANNELS), nn.ReLU(inplace=True), Dropout(_DROPOUT)
 
 
 def _linear(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    return nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True), nn.Dropout(_DROPOUT)
+    return nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(inplace=True), Dropout(_DROPOUT)

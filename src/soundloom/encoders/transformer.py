@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.encoders.base import register_encoder
-from soundloom.encoders.fast_dropout import fast_dropout
+from soundloom.encoders.dropout import Dropout, dropout
 from soundloom.encoders.layer_collection import WalkedEncoder, check_shape
 from soundloom.errors import InvalidArgumentError
 
@@ -131,7 +131,7 @@ class _Block(nn.Module):
         self.perceptron = nn.Sequential(
             nn.Linear(width, settings.hidden),
             nn.ReLU(),
-            _Dropout(settings.dropout),
+            Dropout(settings.dropout),
             nn.Linear(settings.hidden, width),
         )
 
@@ -152,18 +152,11 @@ class _Block(nn.Module):
         dropped = self.dropout if self.training else 0.0
         if dropped and tokens.device.type == "cpu":
             shares = (queries @ keys.mT * queries.shape[3] ** -0.5).softmax(dim=3)
-            seen = fast_dropout(shares, dropped) @ values
+            seen = dropout(shares, dropped) @ values
         else:
             seen = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
         mixed: Tensor = self.mix(seen.transpose(1, 2).flatten(2))
         return mixed
-
-
-class _Dropout(nn.Dropout):
-    """Dropout with 16 random bits per element on the CPU."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return fast_dropout(input, self.p) if self.training else input
 
 
 def sinusoids(frames: int, width: int) -> Float[Tensor, "{frames} {width}"]:

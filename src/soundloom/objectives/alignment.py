@@ -43,6 +43,7 @@ from soundloom.distributed import all_gather
 from soundloom.embedder import Stream
 from soundloom.encoders import COALA_DIM, COALATagEncoder
 from soundloom.encoders.audio_decoder import SIDE, AudioDecoder
+from soundloom.encoders.dropout import Dropout
 from soundloom.encoders.init import he_normal
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import Form
@@ -234,7 +235,7 @@ class AlignmentObjective(ClassObjective):
             )
         self.audio_map = None
         if settings.contrast_weight and not has_own_map(stream):
-            self.audio_map = nn.Sequential(nn.Linear(stream.dim, COALA_DIM, bias=False), nn.Dropout(_DROPOUT))
+            self.audio_map = nn.Sequential(nn.Linear(stream.dim, COALA_DIM, bias=False), Dropout(_DROPOUT))
             he_normal(self.audio_map)
         needed = settings.contrast_weight or settings.tag_weight
         self.tag_encoder = COALATagEncoder(tags) if needed else None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from soundloom.errors import MissingExtraError
+from soundloom.training.heap import kept_memory
 from soundloom.training.settings import TrainingError, TrainingSettings
 
 __all__ = ["devices"]
@@ -22,7 +23,7 @@ _FILLING: Any = torch.utils.deterministic
 def devices(settings: TrainingSettings) -> Iterator[Any]:
     """A Fabric on the devices that are asked for, all processes of the run begun.
 
-    Inside, torch's generators are the run's own to seed, and a CPU computes the same each time.
+    Inside, torch's generators are the run's own to seed, a CPU computes the same each time, and freed memory is kept.
 
     Raises:
         TrainingError: there are no such devices.
@@ -48,7 +49,8 @@ def devices(settings: TrainingSettings) -> Iterator[Any]:
             plugins=[_precision(settings.precision, device)],
         )
         fabric.launch()
-        with torch.random.fork_rng(devices=range(found)), _deterministic(device), _threads(settings.threads):
+        seeded = torch.random.fork_rng(devices=range(found))
+        with seeded, _deterministic(device), _threads(settings.threads), kept_memory():
             yield fabric
 
 
