@@ -163,7 +163,9 @@ def test_one_layer_for_both_is_marked_with_both_letters():
     tasks = {"a": scores, "b": other, "c": late}
     choice = choose({task: {layer: score.mean for layer, score in curve.items()} for task, curve in tasks.items()})
     assert choice.middle == choice.late == 4
-    places = re.findall(r'<text x="([\d.]+)" [^>]*>([ML])</text>', svg.layer_curves(tasks, choice, "t"))
+    picture = svg.layer_curves(tasks, choice, "t")
+    assert 'aria-label="t"' in picture
+    places = re.findall(r'<text x="([\d.]+)" [^>]*>([ML])</text>', picture)
     assert len({x for x, _ in places}) == 2
 
 
@@ -180,6 +182,7 @@ def test_labels_of_curves_do_not_cover_each_other():
 
 def test_confusions_are_shares_of_their_rows():
     picture = svg.confusion(np.array([[3, 1], [0, 4]]), ["a", "b"], "t")
+    assert 'aria-label="t"' in picture
     assert "a taken for b: 25.0 %" in picture
     assert "b taken for b: 100.0 %" in picture
     assert "b taken for a" not in picture

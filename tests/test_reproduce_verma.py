@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -28,18 +29,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.mark.slow
 def test_every_subset_is_measured_and_the_papers_numbers_stand_beside(corpus: Corpus, tmp_path: Path) -> None:
     small = replace(TINY, streams=("pitch", "timbre"))
+    # Fewer to test than to learn from: what is scored cannot be mistaken for what was learned.
+    corpus = corpus.filter(mask=~np.isin(np.arange(len(corpus)), [6, 7]))
     told: list[str] = []
     found = reproduce(corpus, small, tmp_path, Reporter(say=told.append), folds=slice(1, 2))
-    assert told == ["tones, fold-2: 6 clips to learn from, 6 to test"]
+    assert told == ["tones, fold-2: 6 clips to learn from, 4 to test"]
     assert found.folds == ("fold-2",)
     text = write(found, tmp_path)
     assert "| pitch | 27.2 | " in text
     assert "| pitch+timbre | - | " in text
     data = json.loads((tmp_path / "results.json").read_text())
     assert [subset["parts"] for subset in data["subsets"]] == [["pitch"], ["timbre"], ["pitch", "timbre"]]
-    assert len(data["shares of each test clip's output"]["pitch"]) == 6
+    assert len(data["shares of each test clip's output"]["pitch"]) == 4
     assert (tmp_path / "subsets.png").stat().st_size > 1000
     kept = sorted(tmp_path.glob("*/outputs-*.npz"))
+    assert [np.load(path)["pitch"].shape for path in kept] == [(8, 3)]  # two seconds of each tested clip
     stamps = [path.stat().st_mtime_ns for path in kept]
     again = reproduce(corpus, small, tmp_path, folds=slice(1, 2))
     assert markdown(again) == text

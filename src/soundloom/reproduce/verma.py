@@ -221,7 +221,8 @@ def _outputs(
     """Every subset's outputs for the test windows, kept in the folder."""
     windows = embed_windows(model, tested)
     settings = {name: value for name, value in flatten(recipe).items() if name != "jobs"}
-    decides = json.dumps([model.fingerprint(), settings, len(windows.clips)], sort_keys=True)
+    scored = hashlib.sha256(windows.vectors.tobytes()).hexdigest()
+    decides = json.dumps([model.fingerprint(), settings, scored], sort_keys=True)
     kept = folder / f"outputs-{hashlib.sha256(decides.encode()).hexdigest()[:16]}.npz"
     subsets = subsets_of(recipe.streams)
     if kept.is_file():
@@ -229,11 +230,11 @@ def _outputs(
             return {subset: held["+".join(subset)] for subset in subsets}, windows
     seed, labels = recipe.training.seed, learned.label_matrix()
     fitted, validated = train_valid_split(learned, recipe.validation, seed, by_class=True)
-    windows = embed_windows(model, learned)
+    known = embed_windows(model, learned)
     outputs = {}
     for subset in subsets:
         columns = np.concatenate([np.arange(model.dim)[model.parts[name]] for name in subset])
-        mine = windows.columns(columns)
+        mine = known.columns(columns)
         head = train_head(mine.of(fitted), mine.of(validated), labels, recipe.head, recipe.linear, seed)
         outputs[subset] = _scored(head, windows.columns(columns), recipe.head.loss)
     arrays: dict[str, Any] = {"+".join(subset): values for subset, values in outputs.items()}

@@ -113,10 +113,10 @@ def confusion(matrix: Int[np.ndarray, "classes classes"], classes: Sequence[str]
     for row, column in zip(*np.nonzero(matrix), strict=True):
         place = f'x="{edge + column * cell:.1f}" y="{edge + row * cell:.1f}" width="{cell:.1f}" height="{cell:.1f}"'
         kind = "right" if row == column else "wrong"
-        title = f"{classes[row]} taken for {classes[column]}: {percent(shares[row, column])} %"
+        shown = f"{classes[row]} taken for {classes[column]}: {percent(shares[row, column])} %"
         # A square root, so that rare confusions can be seen at all.
         depth = math.sqrt(shares[row, column])
-        parts.append(f'<rect {place} class="{kind}" fill-opacity="{depth:.2f}"><title>{escape(title)}</title></rect>')
+        parts.append(f'<rect {place} class="{kind}" fill-opacity="{depth:.2f}"><title>{escape(shown)}</title></rect>')
     for number, name in enumerate(classes if labelled else ()):
         middle = edge + (number + 0.5) * cell
         short, small = _short(name), f"font-size:{min(12.0, max(8.0, cell * 0.8)):.0f}px"
@@ -204,8 +204,8 @@ def layer_curves(tasks: Mapping[str, Mapping[int, Score]], choice: Choice, title
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots.values())
         parts.append(f'<polyline points="{path}" class="curve {kind}"><title>{escape(name)}</title></polyline>')
         for layer, (x, y) in dots.items():
-            title = escape(f"{name}, layer {layer}: {percent(values[layer])} %")
-            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="fill {kind}"><title>{title}</title></circle>')
+            shown = escape(f"{name}, layer {layer}: {percent(values[layer])} %")
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="fill {kind}"><title>{shown}</title></circle>')
         parts.append(_text(left + width + 14, place + 4, name, f"label {kind}"))
     for letter, chosen, kind in (("M", choice.middle, "middle"), ("L", choice.late, "late")):
         if chosen is not None:
