@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from helpers.browser import NEEDS_CHROMIUM, asked, first, until, visit
+from helpers.browser import NEEDS_CHROMIUM, asked, first, until, until_placed, visit
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
@@ -95,14 +95,12 @@ def test_buttons_are_large_enough_for_a_finger_and_results_come_first(address: s
         ".filter(([, box]) => box.height < 43.5 || box.width < 43.5).map(([one]) => one.outerHTML.slice(0, 90))"
     )
     assert small == []
-    top = page.locator("[data-card]").first.bounding_box()
-    assert top is not None
-    assert top["y"] < 400
-    # The buttons of a card have one row; the others come with a further one.
     card = page.locator("[data-card]").first
-    shown = [one.bounding_box() for one in card.locator(".actions button").all() if one.is_visible()]
+    until_placed(lambda box: box["y"] < 400, card)
+    # The buttons of a card have one row; the others come with a further one.
+    shown = [one for one in card.locator(".actions button").all() if one.is_visible()]
     assert len(shown) == 3
-    assert len({box["y"] for box in shown if box}) == 1
+    until_placed(lambda *boxes: len({box["y"] for box in boxes}) == 1, *shown)
     card.get_by_role("button", name="More for").click()
     expect(card.get_by_role("button", name="Copy the path")).to_be_visible()
     phone.close()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
-from helpers.browser import NEEDS_CHROMIUM, PATIENCE, asked, first, until
+from helpers.browser import NEEDS_CHROMIUM, PATIENCE, asked, first, until, until_placed
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
@@ -118,9 +118,7 @@ def test_on_a_phone_the_panels_over_the_map_are_folded(page: Page) -> None:
     page.goto("/?view=map")
     fold = page.get_by_text("Find, colours")
     expect(fold).to_be_visible()
-    box = page.locator(".fold").bounding_box()
-    assert box is not None
-    assert box["height"] < 60
+    until_placed(lambda box: box["height"] < 60, page.locator(".fold"))
     fold.click()
     expect(page.get_by_label("Colour")).to_be_visible()
 

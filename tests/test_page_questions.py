@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from helpers.browser import NEEDS_CHROMIUM, asked, first, serving, until, violations, visit
+from helpers.browser import NEEDS_CHROMIUM, asked, first, serving, until, until_placed, violations, visit
 from soundloom.library import Library
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
@@ -108,18 +108,13 @@ def test_results_begin_below_the_question_on_a_phone(page: Page) -> None:
     page.locator("[data-card]").first.focus()
     page.keyboard.press("f")
     # However few: the rest of the window stays free below them.
-    question, found = page.locator(".view > aside").bounding_box(), page.locator(".results").bounding_box()
-    assert question is not None
-    assert found is not None
-    assert found["y"] - (question["y"] + question["height"]) < 2
+    question, found = page.locator(".view > aside"), page.locator(".results")
+    until_placed(lambda above, below: abs(below["y"] - (above["y"] + above["height"])) < 2, question, found)
     # The toast is one line of words beside its buttons, and not a heading of results.
-    words, away = page.locator(".toast span").bounding_box(), page.get_by_role("button", name="Dismiss").bounding_box()
-    assert words is not None
-    assert away is not None
-    assert away["y"] < words["y"] + words["height"]
-    undo = page.locator(".toast").get_by_role("button", name="Undo").bounding_box()
-    assert undo is not None
-    assert undo["height"] < 46  # its word in one piece
+    toast = page.locator(".toast")
+    words, away, undo = toast.locator("span"), *(toast.get_by_role("button", name=name) for name in ("Dismiss", "Undo"))
+    until_placed(lambda one, other: other["y"] < one["y"] + one["height"], words, away)
+    until_placed(lambda box: box["height"] < 46, undo)  # its word in one piece
     page.keyboard.press("z")
 
 
@@ -234,10 +229,8 @@ def test_a_phone_has_every_view_beside_a_choice_of_libraries(page: Page) -> None
     visit(page)
     expect(page.get_by_role("combobox", name="Library")).to_be_visible()
     for link in page.get_by_role("navigation", name="Views").get_by_role("link").all():
-        box = link.bounding_box()
-        assert box is not None
-        assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        until_placed(lambda box: 0 <= box["x"] <= box["x"] + box["width"] <= 390, link)
+    until(page, "() => document.documentElement.scrollWidth <= 390")
 
 
 def test_a_table_leaves_out_what_no_sound_has(page: Page) -> None:

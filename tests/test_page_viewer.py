@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Page, Route, expect
 
-from helpers.browser import NEEDS_CHROMIUM, asked, serving, until, visit
+from helpers.browser import NEEDS_CHROMIUM, asked, serving, until, until_placed, visit
 
 pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
@@ -80,7 +80,8 @@ def test_a_long_name_leaves_the_examples_button_in_reach(page: Page) -> None:
     visit(page, f"/?view=tag&name=x&yes={one['id']}")
     away = page.get_by_role("button", name="Take long name")
     expect(away).to_be_visible()
-    panel, button = page.get_by_role("complementary").bounding_box(), away.bounding_box()
-    assert panel is not None
-    assert button is not None
-    assert button["x"] + button["width"] <= panel["x"] + panel["width"]
+    until_placed(
+        lambda panel, button: button["x"] + button["width"] <= panel["x"] + panel["width"],
+        page.get_by_role("complementary"),
+        away,
+    )

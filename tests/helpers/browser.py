@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, FloatRect, Locator, Page, expect, sync_playwright
 
 from helpers.quick_map import without_umap
 from soundloom.library import Library
@@ -150,3 +150,17 @@ def first(page: Page, folder: str) -> str:
 
 def until(page: Page, condition: str, argument: object = None) -> None:
     page.wait_for_function(condition, arg=argument, timeout=PATIENCE)
+
+
+def until_placed(fits: Callable[..., bool], *places: Locator) -> None:
+    """Wait until the boxes of the places fit: an answer that comes late moves what stands below it."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not fits(*(boxes := [_box(place) for place in places])):
+        assert time.monotonic() < end, boxes
+        places[0].page.wait_for_timeout(100)
+
+
+def _box(place: Locator) -> FloatRect:
+    box = place.bounding_box()
+    assert box is not None
+    return box
