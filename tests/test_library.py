@@ -322,7 +322,7 @@ def test_a_tag_table_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tags.csv").write_bytes(b"path,tags\n\xff\xfe\xfa,x\n")
     with pytest.raises(LibraryError, match="not a CSV in UTF-8"):
         TagTable(tmp_path / "tags.csv")
-    with pytest.raises(LibraryError, match="cannot be read: No such file"):
+    with pytest.raises(LibraryError, match="cannot be read: no such file"):
         TagTable(tmp_path / "nowhere.csv")
 
 

@@ -36,6 +36,7 @@ from soundloom.embedder import Embedder, Stream
 from soundloom.errors import ModelError
 from soundloom.frontends import Frontend
 from soundloom.models.component_types import component_types
+from soundloom.system_errors import reason_of
 
 __all__ = ["TOLERANCE", "Exported", "check_destination", "check_exportable", "export"]
 
@@ -165,7 +166,7 @@ def _export(model: Embedder, path: Path, lengths: _Range) -> Exported:
             )
         writing.replace(path)
     except OSError as error:
-        raise ModelError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+        raise ModelError(f"cannot write {str(path)!r}: {reason_of(error)}") from error
     finally:
         writing.unlink(missing_ok=True)
     return Exported(

@@ -32,6 +32,7 @@ from soundloom.library.indexing.scan import files_below
 from soundloom.library.recording_times import RecordingTimes
 from soundloom.remote import absolute_location, file_status
 from soundloom.row_journal import RowJournal
+from soundloom.system_errors import reason_of
 
 if TYPE_CHECKING:
     from soundloom.detectors.detector import Detector
@@ -234,7 +235,7 @@ def _pieces(
         failed[path] = error.reason
         return
     except OSError as error:
-        failed[path] = f"cannot be looked at: {error.strerror}"
+        failed[path] = f"cannot be looked at: {reason_of(error)}"
         return
     duration, stamp = facts.duration, (status.size, status.mtime_ns)
     size = max(1, ceil(PIECE / detector.hop))

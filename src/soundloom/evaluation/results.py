@@ -26,6 +26,7 @@ from soundloom.evaluation.extraction import LeftOut
 from soundloom.evaluation.protocols import PROTOCOLS
 from soundloom.evaluation.scores import Details, Score
 from soundloom.html_table import html_table
+from soundloom.system_errors import reason_of
 
 __all__ = [
     "EvaluationError",
@@ -190,7 +191,7 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
         with replacing(target, shared=True) as unfinished:
             unfinished.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        raise EvaluationError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from None
+        raise EvaluationError(f"cannot write {os.fspath(path)!r}: {reason_of(error)}") from None
 
 
 def read(path: str | os.PathLike[str]) -> list[Result]:
@@ -208,7 +209,7 @@ def read(path: str | os.PathLike[str]) -> list[Result]:
             )
         return [_result(row) for row in data["results"]]
     except OSError as error:
-        raise EvaluationError(f"cannot read {os.fspath(path)!r}: {error.strerror or error}") from None
+        raise EvaluationError(f"cannot read {os.fspath(path)!r}: {reason_of(error)}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{os.fspath(path)!r} does not hold results ({type(error).__name__}: {error}); "

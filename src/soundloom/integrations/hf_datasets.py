@@ -28,6 +28,7 @@ from soundloom.integrations.table_source import check_source
 from soundloom.library import Library
 from soundloom.local_path import local_path
 from soundloom.remote import open_binary
+from soundloom.system_errors import reason_of
 
 try:
     import datasets
@@ -90,7 +91,7 @@ def _encoded(path: str, embed: bool) -> dict[str, Any]:
         with open_binary(path) as file:
             return {"path": path, "bytes": file.readall()}
     except OSError as error:
-        raise CorpusError(f"{path!r} cannot be read: {error.strerror}") from error
+        raise CorpusError(f"{path!r} cannot be read: {reason_of(error)}") from error
 
 
 def from_dataset(

@@ -34,6 +34,7 @@ from soundloom.encoders.shortest_input import noise, shortest_input
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.frontends.framed_waveform import PatchSettings, WaveformPatches
 from soundloom.models.names import word_of
+from soundloom.system_errors import reason_of
 
 __all__ = ["Sidecar", "is_onnx", "load_onnx", "path_of", "read_sidecar"]
 
@@ -105,7 +106,7 @@ def load_onnx(path: Path) -> Stream:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read the ONNX file {str(path)!r}: {error.strerror}") from None
+        raise ModelError(f"cannot read the ONNX file {str(path)!r}: {reason_of(error)}") from None
     if len(data) >= _LARGEST:
         raise ModelError(f"{str(path)!r} has {len(data):,} bytes: graphs of 2 GiB and more are not taken")
     sidecar = read_sidecar(path)

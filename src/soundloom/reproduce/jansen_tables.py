@@ -14,6 +14,7 @@ from pathlib import Path
 
 from soundloom.errors import SoundloomError
 from soundloom.pictures.typography import DPI, FAINT, fitted, font, text
+from soundloom.system_errors import reason_of
 
 __all__ = [
     "BASELINE",
@@ -167,4 +168,4 @@ def draw_bars(corpus: str, table: Table, few: Mapping[str, float], path: Path) -
     try:
         figure.savefig(path, format="png", dpi=DPI, facecolor="white")
     except OSError as error:
-        raise SoundloomError(f"cannot draw {path}: {error.strerror or error}") from None
+        raise SoundloomError(f"cannot draw {path}: {reason_of(error)}") from None

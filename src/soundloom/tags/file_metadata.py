@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 from soundloom.errors import AudioError
 from soundloom.file_names import os_path
+from soundloom.system_errors import reason_of
 from soundloom.tags.riff_chunks import chunks
 
 __all__ = ["embedded_texts"]
@@ -45,7 +46,7 @@ def embedded_texts(path: str | os.PathLike[str]) -> tuple[str, ...]:
     try:
         inside = chunks(name, {b"bext", b"iXML", b"LIST"})
     except OSError as error:
-        raise AudioError(path, f"cannot be read: {error.strerror}") from None
+        raise AudioError(path, f"cannot be read: {reason_of(error)}") from None
     texts = [*_from_ffmpeg(name), *_from_bext(inside), *_from_info(inside), *_from_ixml(inside)]
     return tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))
 

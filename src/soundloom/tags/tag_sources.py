@@ -22,6 +22,7 @@ from typing import Any
 from soundloom.corpora import Corpus, CorpusError
 from soundloom.errors import FileTableError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, column_name, decode_text, read_csv
+from soundloom.system_errors import reason_of
 from soundloom.tags.file_metadata import embedded_texts
 from soundloom.tags.tokenise import normalise, normalise_as_published, words_of_path
 
@@ -144,7 +145,7 @@ class TagFile:
         except FileTableError as error:
             raise self._error(str(error)) from None
         except OSError as error:
-            raise self._error(f"cannot be read: {error.strerror or error}") from None
+            raise self._error(f"cannot be read: {reason_of(error)}") from None
         except ValueError as error:  # pyarrow's errors of format are ValueErrors, as are JSON's
             raise self._error(f"is not a {suffix[1:] or 'CSV'} file: {error}") from None
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from soundloom.atomic_file import replacing
 from soundloom.errors import MissingExtraError
+from soundloom.system_errors import reason_of
 from soundloom.training.settings import TrainingError
 
 __all__ = ["MetricsLog", "Row"]
@@ -84,7 +85,7 @@ class MetricsLog:
             raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError) -> TrainingError:
-        return TrainingError(f"cannot write {self.path}: {error.strerror or error}")
+        return TrainingError(f"cannot write {self.path}: {reason_of(error)}")
 
 
 def _text(columns: list[str], rows: list[Any]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from soundloom.embedder import Embedder
 from soundloom.models.saved_model import CONFIG, from_pretrained
+from soundloom.system_errors import reason_of
 from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.flat_config import flatten, settings_of, write_yaml
 from soundloom.training.settings import TrainingError
@@ -94,7 +95,7 @@ def prepare_folder(folder: Path, recipe: object, heading: str, *, data: str, res
             (folder / CONFIG).unlink(missing_ok=True)
         write_yaml(folder / _SETTINGS, flatten(recipe), heading)
     except OSError as error:
-        raise TrainingError(f"cannot make the run's folder {folder}: {error.strerror or error}") from None
+        raise TrainingError(f"cannot make the run's folder {folder}: {reason_of(error)}") from None
 
 
 def _is_longer(folder: Path, recipe: object, data: str, checkpoint: Mapping[str, Any]) -> bool:
@@ -143,4 +144,4 @@ def open_folder(out: Path, recipe: Any, heading: str) -> None:
         out.mkdir(parents=True, exist_ok=True)
         write_yaml(settings, flatten(recipe), heading)
     except OSError as error:
-        raise TrainingError(f"cannot make the run's folder {out}: {error.strerror or error}") from None
+        raise TrainingError(f"cannot make the run's folder {out}: {reason_of(error)}") from None

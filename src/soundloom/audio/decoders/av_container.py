@@ -15,6 +15,7 @@ from av.container import InputContainer
 
 from soundloom.audio.file_view import FileView, ViewFile
 from soundloom.errors import AudioError
+from soundloom.system_errors import reason_of
 
 __all__ = ["open_container", "reason"]
 
@@ -49,7 +50,7 @@ def open_container(path: str, view: FileView | None, demuxer: str | None = None)
     try:
         file = ViewFile(path, view, f"sound{ending}")
     except OSError as error:
-        raise AudioError(path, f"the system cannot open it ({error.strerror})") from error
+        raise AudioError(path, f"the system cannot open it ({reason_of(error)})") from error
     try:
         # Damaged titles and comments are nobody's concern here.
         container: InputContainer = av.open(

@@ -17,6 +17,7 @@ import pyarrow as pa
 from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, FileTable, decode_text, read_csv
 from soundloom.library.storage.facts_table import COLUMNS, read_columns, write_columns
+from soundloom.system_errors import reason_of
 
 __all__ = ["ColumnReport", "add_columns", "take_over_columns"]
 
@@ -61,7 +62,7 @@ def add_columns(folder: Path, hashes: Mapping[str, str], file: Path) -> ColumnRe
     try:
         table = read_csv(decode_text(file.read_bytes()), [NAME_COLUMNS])
     except OSError as error:
-        raise LibraryError(f"the table {str(file)!r} cannot be read: {error.strerror}") from None
+        raise LibraryError(f"the table {str(file)!r} cannot be read: {reason_of(error)}") from None
     except FileTableError as error:
         raise LibraryError(f"the table {str(file)!r} {error}") from None
     named = table.column(NAME_COLUMNS) or 0

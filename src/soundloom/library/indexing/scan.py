@@ -22,6 +22,7 @@ from soundloom.library.storage.root_paths import RootLookup
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address, open_binary
 from soundloom.remote.locations import REQUESTS, check_location, inside, is_file_uri, remote_files
+from soundloom.system_errors import reason_of
 
 __all__ = ["FilesLeftOut", "files_below", "find_files", "roots_of"]
 
@@ -192,7 +193,7 @@ def files_below(
         try:
             yield FileOnDisk.of(path)
         except OSError as error:
-            failed[text_path(path)] = f"cannot be looked at: {error.strerror}"
+            failed[text_path(path)] = f"cannot be looked at: {reason_of(error)}"
     seen: set[str] = set()
     for root, listed in remote_files(root for root in roots if is_address(root)):
         if isinstance(listed, RemoteFileError):

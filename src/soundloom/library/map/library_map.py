@@ -40,7 +40,7 @@ from soundloom.library.map.umap_layout import (
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.storage.store import Store
 from soundloom.part_weights import apply_balance, complete_weights, weight_shares
-from soundloom.system_errors import is_unwritable
+from soundloom.system_errors import is_unwritable, reason_of
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
@@ -302,7 +302,7 @@ class Maps:
         except OSError as error:
             if not is_unwritable(error):
                 raise
-            _log.warning("the map cannot be kept in %s: %s", self._folder, error.strerror)
+            _log.warning("the map cannot be kept in %s: %s", self._folder, reason_of(error))
 
 
 def _column_scale(index: SearchIndex, weights: dict[str, float]) -> Float[np.ndarray, " dim"]:

@@ -15,6 +15,7 @@ from soundloom.library.library_files import is_library
 from soundloom.library.storage.library_settings import UNFINISHED, LibrarySettings
 from soundloom.library.storage.store_folders import next_store
 from soundloom.packaged import is_packaged
+from soundloom.system_errors import reason_of
 
 __all__ = ["LibraryModel", "Loader", "Weights", "create_library", "open_library", "upgraded_settings"]
 
@@ -47,7 +48,7 @@ def create_library(
             raise LibraryError(f"{str(folder)!r} is not empty: open it as a library, or choose another name")
         settings.write(folder)
     except OSError as error:
-        raise LibraryError(f"cannot make a library at {str(folder)!r}: {error.strerror}") from None
+        raise LibraryError(f"cannot make a library at {str(folder)!r}: {reason_of(error)}") from None
     return settings, embedder
 
 

@@ -32,6 +32,7 @@ from soundloom.library.library_files import ROOTS_FILE
 from soundloom.library.storage.exclusions import Exclusions, read_exclusions
 from soundloom.library.storage.root_paths import RootLookup, by_components, is_below, is_empty, outermost, renamed
 from soundloom.remote import is_there
+from soundloom.system_errors import reason_of
 
 if TYPE_CHECKING:
     from soundloom.library.storage.store import Store
@@ -262,7 +263,7 @@ class RootRegistry:
         try:
             write_atomically(self._file, json.dumps({**data, "checksum": _checksum(data)}, indent=2) + "\n")
         except OSError as error:
-            raise LibraryError(f"cannot write {str(self._file)!r}: {error.strerror}") from None
+            raise LibraryError(f"cannot write {str(self._file)!r}: {reason_of(error)}") from None
 
 
 class Presence:

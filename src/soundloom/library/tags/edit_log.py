@@ -29,6 +29,7 @@ from uuid import uuid4
 from soundloom.atomic_file import append_durably, write_atomically
 from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library.storage.table_schema import FileState
+from soundloom.system_errors import reason_of
 
 __all__ = ["ContentChange", "Decision", "DecisionLog", "Decisions", "Restoration"]
 
@@ -244,7 +245,7 @@ class DecisionLog:
                 self.mark_applied()  # from its first line on it is no log of an earlier version
             append_durably(self._file, line, after=whole)
         except OSError as error:
-            raise LibraryError(f"cannot write the tags to {str(self._file)!r}: {error.strerror}") from None
+            raise LibraryError(f"cannot write the tags to {str(self._file)!r}: {reason_of(error)}") from None
         return identity
 
     def _applied(self) -> tuple[int, str] | None:

@@ -22,6 +22,7 @@ from soundloom.audio_suffixes import AUDIO_SUFFIXES
 from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, FileTable, decode_text, read_csv
 from soundloom.library.storage.table_schema import FileState
+from soundloom.system_errors import reason_of
 
 __all__ = ["FileTags", "MatchedTags", "TagTable"]
 
@@ -117,7 +118,7 @@ class TagTable:
                     self._rows[row[name_column]] += 1
                     self._note_cut_name(table, number, words)
         except OSError as error:
-            raise LibraryError(f"tags file {self._name!r} cannot be read: {error.strerror}") from None
+            raise LibraryError(f"tags file {self._name!r} cannot be read: {reason_of(error)}") from None
         except FileTableError as error:
             raise LibraryError(f"tags file {self._name!r} {error}") from None
 

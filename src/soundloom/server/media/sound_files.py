@@ -32,6 +32,7 @@ from soundloom.server.media.decode_pool import DecodePool
 from soundloom.server.media.file_cache import FileCache
 from soundloom.server.media.media_types import TRANSCODED, playable
 from soundloom.server.media.region_picture import WHOLE_SECONDS, outline_of_stretches, read_stretches
+from soundloom.system_errors import reason_of
 
 __all__ = ["Playable", "SoundFiles", "open_sound", "saved_name"]
 
@@ -253,7 +254,7 @@ def open_sound(path: str) -> BinaryIO:
             404, "gone", f"{path!r} is not there now: connect its drive, or bring the library up to date if it is gone"
         ) from None
     except OSError as error:
-        raise AudioError(path, f"it cannot be opened ({error.strerror})") from None
+        raise AudioError(path, f"it cannot be opened ({reason_of(error)})") from None
     file = os.fdopen(descriptor, "rb")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         file.close()

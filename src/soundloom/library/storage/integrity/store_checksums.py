@@ -29,6 +29,7 @@ from typing import Any
 from soundloom.errors import CacheDamagedError
 from soundloom.library.storage.contents import inventory
 from soundloom.library.storage.integrity.json_checksum import json_checksum
+from soundloom.system_errors import reason_of
 
 __all__ = ["Damage", "StoreChecksums"]
 
@@ -192,7 +193,7 @@ class StoreChecksums:
             except FileNotFoundError:
                 found.append(Damage(str(path), "is missing"))
             except OSError as error:
-                found.append(Damage(str(path), f"cannot be read: {error.strerror}"))
+                found.append(Damage(str(path), f"cannot be read: {reason_of(error)}"))
         return found
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
