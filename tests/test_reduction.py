@@ -40,6 +40,20 @@ def test_half_whitening_and_length() -> None:
     assert float(scaled.square().sum(dim=1).mean().sqrt()) == pytest.approx(0.3, rel=1e-4)
 
 
+def test_turned_back_cosines_stay_and_numbers_are_what_they_were() -> None:
+    values = sounds()
+    components, back = (
+        Reduction.fit(values, 6, whiten=0.75, length=0.3, turned_back=turned)(values) for turned in (False, True)
+    )
+    assert back.shape == values.shape
+    torch.testing.assert_close(back @ back.T, components @ components.T, atol=1e-5, rtol=1e-4)
+    # Of all components, not whitened, it is the standardised numbers themselves.
+    standard = (values - values.mean(0)) / values.std(0, correction=0)
+    whole = Reduction.fit(values, 24, whiten=0.0, turned_back=True)(values)
+    torch.testing.assert_close(whole, standard, atol=1e-3, rtol=1e-3)
+    assert Reduction.fit(values, 6, turned_back=True).size == (24, 24)
+
+
 def test_too_few_directions_are_refused() -> None:
     flat = sounds()[:, :3].repeat(1, 4)
     with pytest.raises(ValueError, match="fewer than 5 directions"):

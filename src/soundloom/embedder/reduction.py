@@ -4,6 +4,8 @@ Statistics of many layers, bands and modulations are thousands of numbers that m
 brought to mean 0 and deviation 1 over the collection, the directions in which the collection then varies most are
 kept (Hotelling 1933), and each is scaled to deviation 1, so that two sounds are compared by how unusual they are in
 each direction rather than by loudness in all of them ("whitening"; what it does for retrieval: Jegou and Chum 2012).
+Components can be turned back onto the axes they came from ("ZCA whitening", Kessy 2018): cosines are the same, and
+each number is again about what it was, such as one note, which a linear probe finds where components are mixtures.
 
 When not: fewer sounds than directions wanted, or sounds that are all alike; whitening then amplifies noise.
 """
@@ -23,7 +25,7 @@ __all__ = ["Reduction"]
 
 
 class Reduction(nn.Module):
-    """An affine map from an embedding to its principal components, [B, wide] -> [B, dim].
+    """An affine map from an embedding to its principal components, or back from these, [B, wide] -> [B, dim].
 
     Attributes:
         centre: what is taken away first, [wide].
@@ -50,7 +52,13 @@ class Reduction(nn.Module):
 
     @classmethod
     def fit(
-        cls, embeddings: Float[Tensor, "sounds wide"], dim: int, *, whiten: float = 1.0, length: float | None = None
+        cls,
+        embeddings: Float[Tensor, "sounds wide"],
+        dim: int,
+        *,
+        whiten: float = 1.0,
+        length: float | None = None,
+        turned_back: bool = False,
     ) -> Self:
         """The map of a collection.
 
@@ -62,15 +70,18 @@ class Reduction(nn.Module):
             dim: components to keep.
             whiten: the power of a component's deviation that it is divided by: 1 gives all the same, 0 leaves them.
             length: root mean square length of the collection's embeddings afterwards; as it comes if not given.
+            turned_back: give ``wide`` numbers, the components' sums along the embedding's own axes.
 
         Raises:
             InvalidArgumentError: the sounds vary in fewer directions.
         """
         with one_thread:
-            return cls._fitted(embeddings.double(), dim, whiten, length)
+            return cls._fitted(embeddings.double(), dim, whiten, length, turned_back)
 
     @classmethod
-    def _fitted(cls, values: Float[Tensor, "sounds wide"], dim: int, whiten: float, length: float | None) -> Self:
+    def _fitted(
+        cls, values: Float[Tensor, "sounds wide"], dim: int, whiten: float, length: float | None, turned_back: bool
+    ) -> Self:
         centre, deviation = values.mean(dim=0), values.std(dim=0, correction=0)
         varying = deviation > deviation.amax() * torch.finfo(torch.float32).eps
         scale = torch.where(varying, 1 / deviation.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
@@ -83,7 +94,9 @@ class Reduction(nn.Module):
         matrix = signs * directions * variances.pow(-whiten / 2)[:, None] * scale
         if length is not None:
             matrix *= length / variances.pow(1 - whiten).sum().sqrt()
-        reduction = cls(values.shape[1], dim)
+        if turned_back:
+            matrix = (signs * directions).T @ matrix
+        reduction = cls(values.shape[1], len(matrix))
         reduction.centre.copy_(centre)
         reduction.matrix.copy_(matrix)
         return reduction

@@ -1,6 +1,6 @@
 """Recipe of the default model: four streams of one property each, woven, with words.
 
-    pitch      which note: shares of 84 notes, learned from single notes (`notes`), reduced
+    pitch      which note: shares of 84 notes and how much they vary, learned from single notes (`notes`), reduced
     timbre     what it is played on or said by: cepstral coefficients through Verma's transformer, aligned with words,
                so that notes of one instrument come together (`coala` without decoders)
     texture    what it is like while it goes on: modulation statistics (`soundloom.frontends.Texture`), reduced
@@ -8,11 +8,10 @@
                (`distil`), its last layers fused (Niizumi 2022) and reduced
 
 An offset is removed from the waveforms of every part (`soundloom.frontends.CentredFrontend`).
-Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`). Pitch has one, too:
-in a small collection some notes hardly occur, and standardising such columns amplifies what little there is;
-components are of many notes each. The words are the classes of the first teacher that has some, scored from the
-general part; of teachers without classes, a tag encoder is aligned with the frozen general part
-(`soundloom.recipes.tag_alignment`).
+Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`). Those of pitch are turned
+back, so that its numbers stay notes: a linear probe of all parts reads them among the many others. The words are the
+classes of the first teacher that has some, scored from the general part; of teachers without classes, a tag encoder is
+aligned with the frozen general part (`soundloom.recipes.tag_alignment`).
 
     FOLDER/general/ timbre/ pitch/     the streams' runs, each stopped and resumed on its own
     FOLDER/config.json, model.safetensors, README.md      the model
@@ -23,7 +22,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -69,7 +68,7 @@ class LoomRecipe(Recipe):
     """The default model: how long each part learns, and how large it is.
 
     Attributes:
-        keep: a model whose parts pitch, timbre and texture are taken as they are; none to train them.
+        keep: a model whose parts timbre and texture, and whose notes, are taken as they are; none to train them.
         general_steps: steps of 256 windows.
         timbre_steps: steps of 128 sounds with words.
         pitch_steps: steps of 64 notes.
@@ -85,7 +84,7 @@ class LoomRecipe(Recipe):
         general_dim: numbers of the general part.
         texture_dim: numbers of the texture part.
         timbre_dim: numbers of the timbre part.
-        pitch_dim: numbers of the pitch part.
+        pitch_components: principal components of the pitch part, of two numbers a note.
         fewest_sounds: words on fewer sounds are left out.
         aligning: how words are learned.
         seed: of every random number.
@@ -107,7 +106,7 @@ class LoomRecipe(Recipe):
     general_dim: int = 256
     texture_dim: int = 192
     timbre_dim: int = 48
-    pitch_dim: int = 64
+    pitch_components: int = 96
     fewest_sounds: int = 5
     aligning: AligningSettings = field(default_factory=AligningSettings)
     seed: int = 0
@@ -133,16 +132,19 @@ class LoomRecipe(Recipe):
         if self.keep is None:
             runs.append(_timbre(self).run(_with_words(corpus), out / "timbre", options))
             runs.append(_pitch(self).run(corpus, out / "pitch", options))
-            others = self._others(corpus, runs, options)
+            (notes,), others = streams_of(runs[-1].model()), self._others(corpus, runs[-2], options)
         else:
-            others = _kept(self.keep)
-        both = Woven([student.renamed("student"), wide]).eval()
+            notes, *others = _kept(self.keep)
+        notes = _centred(notes).with_layers((1,), "mean,deviation").renamed("pitch")
+        # Woven, so that every clip is decoded once for all of them.
+        both = Woven([student.renamed("student"), wide, notes]).eval()
         features = _features(both, corpus, options.preparing)
         parts = {name: np.ascontiguousarray(features.vectors[:, columns]) for name, columns in both.parts.items()}
         clips = len(features.corpus)
         chosen = np.unique(np.linspace(0, clips - 1, min(clips, self.reduced_over)).round().astype(np.int64))
-        general = _reduced(wide, parts["general"][chosen], self.general_dim, LENGTHS["general"])
-        model = Woven([*others, general], "loom", BALANCE).eval()
+        general = _reduced(wide, parts["general"][chosen], self.general_dim)
+        notes = _reduced(notes, parts["pitch"], self.pitch_components, turned_back=True)
+        model = Woven([notes, *others, general], "loom", BALANCE).eval()
         card = self.card(
             f"{corpus.name}, {len(corpus)} clips",
             tags=("audio-search",),
@@ -154,17 +156,15 @@ class LoomRecipe(Recipe):
         self._learn_words(model, general, parts, features.corpus, corpus, out, options)
         return Run.of_parts(out, runs, time.monotonic() - started)
 
-    def _others(self, corpus: Corpus, runs: Sequence[Run], options: RunOptions) -> list[Embedder]:
-        """Pitch, timbre and texture, reduced over the corpus."""
-        (timbre,), (notes,) = (streams_of(run.model()) for run in runs[1:])
+    def _others(self, corpus: Corpus, timbre: Run, options: RunOptions) -> list[Stream]:
+        """Timbre and texture, reduced over the corpus."""
         texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
-        streams = tuple(map(_centred, (notes, timbre, texture)))
-        # Woven, so that every clip is decoded once for all of them.
+        streams = [_centred(stream) for stream in (*streams_of(timbre.model()), texture)]
         wide = Woven(streams).eval()
         vectors = _features(wide, corpus, options.preparing).vectors
-        dims = (self.pitch_dim, self.timbre_dim, self.texture_dim)
+        dims = (self.timbre_dim, self.texture_dim)
         return [
-            _reduced(stream, vectors[:, columns], dim, LENGTHS[stream.name])
+            _reduced(stream, vectors[:, columns], dim)
             for stream, columns, dim in zip(streams, wide.parts.values(), dims, strict=True)
         ]
 
@@ -231,9 +231,14 @@ LENGTHS = {"pitch": 0.3, "timbre": 0.3, "texture": 1.0, "general": 1.0}
 """Lengths of the parts beside each other, for where embeddings are compared whole and unweighed."""
 
 
-def _reduced(stream: Stream, vectors: Float[np.ndarray, "clips wide"], dim: int, length: float) -> Stream:
+def _reduced(
+    stream: Stream, vectors: Float[np.ndarray, "clips wide"], components: int, *, turned_back: bool = False
+) -> Stream:
     """The stream with the reduction of its embeddings of a corpus."""
-    return stream.with_reduction(Reduction.fit(torch.from_numpy(vectors), dim, whiten=WHITENING, length=length))
+    reduction = Reduction.fit(
+        torch.from_numpy(vectors), components, whiten=WHITENING, length=LENGTHS[stream.name], turned_back=turned_back
+    )
+    return stream.with_reduction(reduction)
 
 
 def _centred(stream: Stream) -> Stream:
@@ -243,7 +248,7 @@ def _centred(stream: Stream) -> Stream:
     return stream.with_frontend(CentredFrontend(stream.frontend))
 
 
-def _kept(name: str) -> list[Embedder]:
+def _kept(name: str) -> list[Stream]:
     """The parts but the general one of a model of this recipe.
 
     Raises:
