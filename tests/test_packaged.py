@@ -20,7 +20,7 @@ from soundloom.embedder import Embedder
 from soundloom.engine_choice import accelerating, load_on
 from soundloom.errors import MissingExtraError, ModelError, UnknownModelError
 from soundloom.library import Library
-from soundloom.models import without_torch
+from soundloom.models import from_pretrained, save_pretrained, without_torch
 from soundloom.packaged import PackagedModel
 from soundloom.packaged_tagger import PackagedTagger
 from soundloom.tagger import Tagger
@@ -276,3 +276,20 @@ def test_recorded_again_it_is_the_same_file(tmp_path: Path, module: Embedder) ->
     again = PackagedModel(tmp_path)
     sound = noise(3 * RATE)
     np.testing.assert_allclose(again.embed_samples(sound), PackagedModel().embed_samples(sound), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_weights_stored_in_half_precision_are_recorded_by_reference(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    from soundloom.packaged_graph import record
+
+    model = from_pretrained(packaged.FOLDER)
+    for part in model.streams:
+        assert part.reduction is not None
+        part.reduction.matrix.copy_(part.reduction.matrix.half())
+    save_pretrained(model, tmp_path)
+    whole, halved = ((folder / "model.safetensors").stat().st_size for folder in (packaged.FOLDER, tmp_path))
+    assert halved <= whole
+    assert record(model, tmp_path) < 1e-4
+    assert (tmp_path / "model.onnx").stat().st_size < 1.1 * (packaged.FOLDER / "model.onnx").stat().st_size

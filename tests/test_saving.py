@@ -20,7 +20,7 @@ from torch import Tensor
 import soundloom
 from helpers.custom_stream import assert_same, custom, noise
 from soundloom.components import ModuleConfig, from_plain, presets
-from soundloom.embedder import Stream, Woven
+from soundloom.embedder import Reduction, Stream, Woven
 from soundloom.embedder.undeclared_state import undeclared_state
 from soundloom.encoders import (
     ENCODERS,
@@ -36,8 +36,10 @@ from soundloom.frontends import (
     FRONTENDS,
     Frontend,
     LogMel,
+    Texture,
 )
 from soundloom.models import MODELS, Card, absolute, from_pretrained, save_pretrained
+from soundloom.training.seeds import seeded
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +251,23 @@ def test_parts_of_a_module_of_ones_own_are_found_where_they_are_defined(tmp_path
     assert type(loaded.frontend) is Quiet
     assert_same(loaded, model)
     assert model.fingerprint() != Stream("x", LogMel.vggish(), Own(), layers=(1,), pooling="mean").fingerprint()
+
+
+@pytest.mark.parametrize(("rounded", "bytes_each"), [(True, 2), (False, 4)])
+def test_numbers_of_half_precision_are_stored_in_half_the_bytes(rounded: bool, bytes_each: int, tmp_path: Path) -> None:
+    texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
+    reduction = Reduction(texture.dim, 48)
+    with seeded(1):
+        reduction.matrix.copy_(torch.randn(48, texture.dim) / 100)
+    if rounded:
+        reduction.matrix.copy_(reduction.matrix.half())
+    model = texture.with_reduction(reduction).eval()
+    save_pretrained(model, tmp_path)
+    size = (tmp_path / "model.safetensors").stat().st_size
+    assert size == pytest.approx(bytes_each * reduction.matrix.numel(), rel=0.15)
+    again = from_pretrained(tmp_path)
+    assert all(tensor.dtype == torch.float32 for tensor in again.state_dict().values())
+    assert_same(model, again)
 
 
 def test_what_cannot_be_saved_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ _KEPT = 42
 _SHARED = 1024
 """Bytes of a weight from which on the file refers to it."""
 
+_KINDS = {"F32": "<f4", "F16": "<f2"}
+
 
 class PieceGraph(nn.Module):
     """A model of the default model's four parts, from Fourier transforms to the embedding of one sound.
@@ -250,16 +252,20 @@ def _write(program: torch.onnx.ONNXProgram, file: Path, facts: Mapping[str, str]
         if name is None:
             kept[tensor.name] = tensor
             continue
+        source, stored = name, weights.values[name]
+        if weights.is_half(name):
+            source = f"{name} in single precision"
+            if name not in kept:
+                made.append(onnx.helper.make_node("Cast", [name], [source], to=onnx.TensorProto.FLOAT))
         kept[name] = weights.reference(name)
-        stored = weights.values[name]
         if values.shape != stored.shape:
-            made.append(onnx.helper.make_node("Transpose", [name], [tensor.name], perm=[1, 0]))
+            made.append(onnx.helper.make_node("Transpose", [source], [tensor.name], perm=[1, 0]))
         elif np.array_equal(values, stored):
-            made.append(onnx.helper.make_node("Identity", [name], [tensor.name]))
+            made.append(onnx.helper.make_node("Identity", [source], [tensor.name]))
         else:
             scale = f"{name} scale"
             kept[scale] = onnx.numpy_helper.from_array(_channel_scale(values, stored), scale)
-            made.append(onnx.helper.make_node("Mul", [name, scale], [tensor.name]))
+            made.append(onnx.helper.make_node("Mul", [source, scale], [tensor.name]))
     nodes = list(model.graph.node)
     del model.graph.initializer[:], model.graph.node[:]
     model.graph.initializer.extend(kept.values())
@@ -273,7 +279,7 @@ class StoredWeights:
     """The weights of a safetensors file, and ONNX's references to their bytes.
 
     Attributes:
-        values: name -> array, of the float32 ones.
+        values: name -> array in single precision, of those stored in single or half precision.
     """
 
     def __init__(self, file: Path) -> None:
@@ -286,9 +292,15 @@ class StoredWeights:
         self.values: dict[str, Float[np.ndarray, ...]] = {}
         content = np.memmap(file, np.uint8, "r", offset=self._begin)
         for name, entry in header.items():
-            if name != "__metadata__" and entry["dtype"] == "F32":
+            if name != "__metadata__" and entry["dtype"] in _KINDS:
                 first, last = self._places[name] = tuple(entry["data_offsets"])
-                self.values[name] = content[first:last].view("<f4").reshape(entry["shape"])
+                stored = content[first:last].view(_KINDS[entry["dtype"]]).reshape(entry["shape"])
+                self.values[name] = stored.astype(np.float32, copy=False)
+
+    def is_half(self, name: str) -> bool:
+        """Whether a weight is stored in half precision."""
+        first, last = self._places[name]
+        return last - first < self.values[name].nbytes
 
     def source_of(self, name: str, values: np.ndarray) -> str | None:
         """The weight that recorded values are, or are made of by transposing or by scaling each channel."""
@@ -307,7 +319,8 @@ class StoredWeights:
         import onnx
 
         first, last = self._places[name]
-        tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=self.values[name].shape)
+        kind = onnx.TensorProto.FLOAT16 if self.is_half(name) else onnx.TensorProto.FLOAT
+        tensor = onnx.TensorProto(name=name, data_type=kind, dims=self.values[name].shape)
         tensor.data_location = onnx.TensorProto.EXTERNAL
         place = {"location": self._file.name, "offset": self._begin + first, "length": last - first}
         for key, value in place.items():

@@ -60,6 +60,9 @@ PACKAGED = Path(__file__).parent
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
+_LARGE = 1 << 16
+"""Numbers of a tensor that is worth storing in half precision."""
+
 BACKGROUND = "background.safetensors"
 """Statistics of sounds of all kinds, for detectors (`soundloom.detectors.background`)."""
 
@@ -98,7 +101,8 @@ def save_pretrained(model: Embedder, folder: str | os.PathLike[str], *, card: Ca
     check_savable(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / WEIGHTS, lambda path: save_file(state, path, metadata={"format": "pt"}))
+        stored = {key: _as_stored(tensor) for key, tensor in state.items()}
+        _write(folder / WEIGHTS, lambda path: save_file(stored, path, metadata={"format": "pt"}))
         config = ModelConfig.of(model, sha256_of(folder / WEIGHTS))
         text = json.dumps(config.to_plain(), indent=2, ensure_ascii=False) + "\n"
         _write(folder / CARD, lambda path: path.write_text((card or Card()).text(model, config), encoding="utf-8"))
@@ -291,7 +295,7 @@ def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path, trust
     for number, (part, module, place) in enumerate(zip(config.parts, modules, places, strict=True)):
         prefix = f"parts.{number}."
         # Copies: the tensors lie in the file as it is mapped, anyhow aligned, and matrix products round by alignment.
-        mine = {key.removeprefix(prefix): tensor.clone() for key, tensor in state.items() if key.startswith(prefix)}
+        mine = {key.removeprefix(prefix): _as_loaded(tensor) for key, tensor in state.items() if key.startswith(prefix)}
         module.load_state_dict(mine, assign=True)
         parts.append(part.stream(module, place))
     model = parts[0] if len(parts) == 1 else Woven(parts, config.name, config.balance)
@@ -301,6 +305,19 @@ def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path, trust
             f"{model.dim} at {model.sample_rate} Hz: edited, or written by another soundloom ({config.soundloom})"
         )
     return model.eval()
+
+
+def _as_stored(tensor: Tensor) -> Tensor:
+    """A large tensor whose values are all numbers of half precision, in half the bytes; any other as it is."""
+    if tensor.dtype != torch.float32 or tensor.numel() < _LARGE:
+        return tensor
+    half = tensor.half()
+    return half if torch.equal(half.float(), tensor) else tensor
+
+
+def _as_loaded(tensor: Tensor) -> Tensor:
+    """A copy, in single precision if it was stored in half."""
+    return tensor.to(torch.float32 if tensor.dtype == torch.float16 else tensor.dtype, copy=True)
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

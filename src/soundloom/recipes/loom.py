@@ -103,7 +103,7 @@ class LoomRecipe(Recipe):
     devices: int = 1
     threads: int = 0
     reduced_over: int = 4000
-    general_dim: int = 256
+    general_dim: int = 384
     texture_dim: int = 192
     timbre_dim: int = 48
     pitch_components: int = 96
@@ -219,7 +219,7 @@ register_recipe(
 )
 
 
-WHITENING = 0.75
+WHITENING = {"pitch": 0.75, "timbre": 0.75, "texture": 0.75, "general": 0.5}
 """Power of a component's deviation by which it is divided: between raw principal components and all alike."""
 
 BALANCE = {"pitch": 0.3, "timbre": 0.3, "texture": 0.7}
@@ -235,9 +235,12 @@ def _reduced(
     stream: Stream, vectors: Float[np.ndarray, "clips wide"], components: int, *, turned_back: bool = False
 ) -> Stream:
     """The stream with the reduction of its embeddings of a corpus."""
+    whiten, length = WHITENING[stream.name], LENGTHS[stream.name]
     reduction = Reduction.fit(
-        torch.from_numpy(vectors), components, whiten=WHITENING, length=LENGTHS[stream.name], turned_back=turned_back
+        torch.from_numpy(vectors), components, whiten=whiten, length=length, turned_back=turned_back
     )
+    # Rounded, as the largest matrices are then stored in half the bytes.
+    reduction.matrix.copy_(reduction.matrix.half())
     return stream.with_reduction(reduction)
 
 
