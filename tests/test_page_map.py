@@ -88,7 +88,7 @@ def test_points_are_coloured_by_a_tag_and_follow_its_changes(map_: Page) -> None
     page.keyboard.press("a")
     selection = page.get_by_role("region", name="Selection")
     selection.get_by_role("button", name="Tag all").click()
-    some = page.evaluate(BRIGHT)
+    some = page.wait_for_function(BRIGHT, timeout=PATIENCE).json_value()  # while it takes its size, nothing is drawn
     page.get_by_role("combobox", name="Tag 48 sounds").fill("brass")
     page.get_by_role("combobox", name="Tag 48 sounds").press("Enter")
     until(page, f"some => ({BRIGHT})() > 4 * some", some)
@@ -143,12 +143,12 @@ def test_points_are_coloured_by_likeness_in_a_part(map_: Page) -> None:
 def _pointed_at(page: Page) -> list[float]:
     """A place where a point is drawn, with the pointer on it and its sound told.
 
-    The page around the map may yet take its size: until it has, what is drawn moves away from the pointer.
+    The page around the map may yet take its size: until it has, what is drawn moves away from the pointer, and for a
+    moment nothing is drawn.
     """
-    until(page, f"() => ({SPOT})([300, 300])")
     for wait in (2_000, 5_000, PATIENCE):
         page.mouse.move(0, 0)
-        spot: list[float] = page.evaluate(SPOT, [300, 300])
+        spot: list[float] = page.wait_for_function(SPOT, arg=[300, 300], timeout=PATIENCE).json_value()
         page.mouse.move(*spot, steps=3)
         try:
             page.locator(".tip").wait_for(timeout=wait)
