@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -23,11 +23,16 @@ from helpers.quick_map import without_umap
 from soundloom.atomic_file import replacing
 from soundloom.cli import main
 from soundloom.cli.error_door import Terminated, show_notices
-from soundloom.errors import LibraryDamagedError, QueryError, ResourceError
+from soundloom.errors import LibraryDamagedError, QueryError, ResourceError, SoundloomError
+from soundloom.evaluation import results
 from soundloom.file_pool import Failed, process
 from soundloom.library import Library
+from soundloom.library.tags.tag_table import TagTable
 from soundloom.local_path import local_path
+from soundloom.recipes import pitch
 from soundloom.system_errors import is_unwritable, one_line_errors, translated
+from soundloom.tags.file_metadata import embedded_texts
+from soundloom.training.run_folder import open_folder
 
 PATHS = [f"/s/{number:02d}.wav" for number in range(30)]
 
@@ -276,3 +281,23 @@ def test_warnings_are_notes_without_python_s_source_line(capsys: pytest.CaptureF
         with show_notices():
             warnings.warn("a sound is\nshort", UserWarning, stacklevel=1)
     assert capsys.readouterr().err == "note: a sound is short\n"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda below: results.write_whole(below, "{}"),
+        lambda below: results.read(below),
+        lambda below: open_folder(below, pitch.PRESETS["small"], "a run"),
+        lambda below: Library.create(below, "mfcc"),
+        lambda below: embedded_texts(below),
+        lambda below: TagTable(below),
+    ],
+    ids=["results", "results read", "a run", "a library", "texts in a file", "a table of tags"],
+)
+def test_what_cannot_be_read_or_written_is_told_with_the_remedy(act: Callable[[Path], object], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(
+        SoundloomError, match=r": (it exists already: choose|part of the path is a file, not a folder: check)"
+    ):
+        act(tmp_path / "file" / "below.csv")

@@ -29,7 +29,7 @@ class Reduction(nn.Module):
 
     Attributes:
         centre: what is taken away first, [wide].
-        matrix: the directions, [dim, wide].
+        matrix: the directions, scaled, [dim, wide].
     """
 
     centre: Tensor
@@ -70,7 +70,7 @@ class Reduction(nn.Module):
             dim: components to keep.
             whiten: the power of a component's deviation that it is divided by: 1 gives all the same, 0 leaves them.
             length: root mean square length of the collection's embeddings afterwards; as it comes if not given.
-            turned_back: give ``wide`` numbers, the components' sums along the embedding's own axes.
+            turned_back: give ``wide`` numbers, the components' sums along the embedding's own axes (ZCA whitening).
 
         Raises:
             InvalidArgumentError: the sounds vary in fewer directions.
