@@ -21,7 +21,12 @@ from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset, Samples, prepare
 from soundloom.objectives import distillation
 from soundloom.objectives.distillation import DistillationObjective, DistillationSettings, coloured, masked, translated
-from soundloom.objectives.distillation_windows import MixtureWindows, draw_mixtures, plain_windows
+from soundloom.objectives.distillation_windows import (
+    DistillationSampler,
+    MixtureWindows,
+    draw_mixtures,
+    plain_windows,
+)
 from soundloom.objectives.target_store import targets_of
 from soundloom.objectives.teachers import Targets, Teacher, load_teachers
 from soundloom.recipes.architectures import build_stream
@@ -88,6 +93,20 @@ def test_mixtures_are_sums_of_sounds_of_different_groups_at_their_levels(dataset
     again = draw_mixtures(plain, groups, 300, 7)
     assert np.array_equal(again.clips, mixtures.clips)
     assert not np.array_equal(draw_mixtures(plain, groups, 300, 8).clips, mixtures.clips)
+
+
+def test_processes_make_the_windows_of_a_batch_between_them(dataset: FeatureDataset) -> None:
+    plain = plain_windows(dataset, np.arange(12), ROWS, ROWS)
+    windows = [plain, draw_mixtures(plain, [str(clip) for clip in range(12)], 40, 7)]
+    numbers = [np.arange(len(part), dtype=np.float32)[:, None] + 100 * place for place, part in enumerate(windows)]
+    sampler = DistillationSampler(windows, {"numbers": numbers}, 20, seed=0)
+    whole, shares = sampler(1), [sampler.share(1, rank, 2) for rank in range(2)]
+    assert [len(share["waveforms"]) for share in shares] == [10, 10]
+    order, ours = whole["numbers"][:, 0].argsort(), torch.cat([share["numbers"] for share in shares])[:, 0].argsort()
+    together = torch.cat([share["waveforms"] for share in shares])
+    assert torch.equal(whole["waveforms"][order], together[ours])
+    # Both have sounds as they are, and mixtures.
+    assert all(len(set((share["numbers"] >= 100)[:, 0].tolist())) == 2 for share in shares)
 
 
 class _Counting(Teacher):

@@ -174,6 +174,20 @@ def test_batches_come_in_order_whoever_draws_them() -> None:
         assert [int(batch["step"]) for batch in batches] == list(range(3, 11))
 
 
+def test_a_process_is_given_its_share_which_some_samplers_make_alone() -> None:
+    class Sharing:
+        def __call__(self, step: int) -> dict[str, Tensor]:
+            raise AssertionError(f"the whole batch of step {step} was made")
+
+        def share(self, step: int, rank: int, world: int) -> dict[str, Tensor]:
+            return {"made": torch.arange(10 * step, 10 * step + 6)[rank::world]}
+
+    with prefetch(Sharing(), range(1, 3), rank=1, world=2) as batches:
+        assert [batch["made"].tolist() for batch in batches] == [[11, 13, 15], [21, 23, 25]]
+    with prefetch(lambda step: {"made": torch.arange(step, step + 4)}, range(1, 3), rank=1, world=2) as batches:
+        assert [batch["made"].tolist() for batch in batches] == [[3, 4], [4, 5]]
+
+
 def test_shares_of_a_batch_make_the_batch() -> None:
     batch = {"a": torch.arange(12).view(6, 2), "b": torch.arange(6)}
     parts = [shard(batch, rank, 3) for rank in range(3)]

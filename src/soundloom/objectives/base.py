@@ -58,7 +58,9 @@ Batch = dict[str, Tensor]
 """Named tensors, the first axis of each being the examples."""
 
 BatchSampler = Callable[[int], Batch]
-"""Step number -> its batch, on the CPU; the same number gives the same batch, whatever was drawn before."""
+"""Step number -> its batch, on the CPU; the same number gives the same batch, whatever was drawn before.
+
+One that has a method ``share(step, rank, world)`` makes each of several processes its own examples only."""
 
 
 class WindowSampler(Protocol):

@@ -57,21 +57,22 @@ class MixtureWindows:
 
     def render(self, chosen: Int[np.ndarray, " chosen"]) -> Float[Tensor, "chosen samples"]:
         """Waveforms of some windows; a mixture beyond full scale is brought back to it."""
-        first, *others = (self._sounds(chosen, place) for place in range(MOST))
-        energy = first.square().mean(dim=1, keepdim=True)
-        total = first
-        for place, sound in enumerate(others, start=1):
-            ratio = energy.clamp_min(_QUIETEST) / sound.square().mean(dim=1, keepdim=True).clamp_min(_QUIETEST)
-            level = torch.from_numpy(10 ** (self.levels[chosen, place, None] / 20)).float()
-            total = total + sound * ratio.sqrt() * level
+        total = self._sounds(chosen, 0)
+        energy = total.square().mean(dim=1, keepdim=True)
+        for place in range(1, MOST):
+            there = np.flatnonzero(self.clips[chosen, place] >= 0)
+            if not len(there):
+                continue
+            sounds = self._sounds(chosen[there], place)
+            ratio = energy[there].clamp_min(_QUIETEST) / sounds.square().mean(dim=1, keepdim=True).clamp_min(_QUIETEST)
+            level = torch.from_numpy(10 ** (self.levels[chosen[there], place, None] / 20)).float()
+            total[there] += sounds * ratio.sqrt() * level
         mixed = torch.from_numpy(self.clips[chosen, 1] >= 0)[:, None]
-        peak = total.abs().amax(dim=1, keepdim=True).clamp_min(1)
-        return torch.where(mixed, total / peak, first)
+        return total / torch.where(mixed, total.abs().amax(dim=1, keepdim=True), 1).clamp_min(1)
 
     def _sounds(self, chosen: Int[np.ndarray, " chosen"], place: int) -> Float[Tensor, "chosen samples"]:
-        clips = self.clips[chosen, place]
-        kept = self.dataset.take(np.maximum(clips, 0), self.starts[chosen, place], self.rows)
-        return self.dataset.form.sounds(kept) * torch.from_numpy((clips >= 0).astype(np.float32))[:, None]
+        kept = self.dataset.take(self.clips[chosen, place], self.starts[chosen, place], self.rows)
+        return self.dataset.form.sounds(kept)
 
 
 def plain_windows(dataset: FeatureDataset, clips: Int[np.ndarray, " chosen"], rows: int, hop: int) -> MixtureWindows:
@@ -160,7 +161,11 @@ class DistillationSampler:
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step: ``waveforms`` and the targets, by name."""
-        chosen = windows_of_step(step, len(self), self._batch, self._seed)
+        return self.share(step, 0, 1)
+
+    def share(self, step: int, rank: int, world: int) -> Batch:
+        """Every ``world``-th window of a step's batch from the ``rank``-th on, so that a process makes only its own."""
+        chosen = windows_of_step(step, len(self), self._batch, self._seed)[rank::world]
         parts = np.searchsorted(self._ends, chosen, side="right")
         order = np.argsort(parts, kind="stable")
         begins = self._ends - [len(part) for part in self._windows]

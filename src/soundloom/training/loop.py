@@ -34,7 +34,7 @@ from soundloom.training.devices import devices
 from soundloom.training.flat_config import flatten
 from soundloom.training.metrics_log import MetricsLog
 from soundloom.training.optimiser import optimiser_of
-from soundloom.training.prefetch import prefetch, shard
+from soundloom.training.prefetch import prefetch
 from soundloom.training.progress import Throughput, TrainingProgress
 from soundloom.training.run_folder import Run, prepare_folder
 from soundloom.training.schedule import rate_at, set_rate
@@ -162,6 +162,7 @@ class _Loop:
         compiled = torch.compile(self.learner) if settings.compile else self.learner
         self.module, self.stepper = fabric.setup(compiled, self.optimiser)
         self.is_main = fabric.global_rank == 0
+        self.process = {"rank": fabric.global_rank, "world": fabric.world_size}
         self.state = TrainState()
         self.first = 0
         self.validation_loss: float | None = None
@@ -186,7 +187,7 @@ class _Loop:
         saved = plotted = time.monotonic()
         pinned = self.fabric.device.type == "cuda"
         try:
-            with prefetch(sampler, range(state.step, settings.steps), pinned=pinned) as batches:
+            with prefetch(sampler, range(state.step, settings.steps), **self.process, pinned=pinned) as batches:
                 for batch in batches:
                     self._step(batch)
                     self._after_step(validation)
@@ -254,10 +255,9 @@ class _Loop:
         state.over = last or 0 < settings.patience <= state.misses
 
     def _forward(self, batch: Batch, where: str) -> dict[str, Tensor]:
-        """The objective's values for this process's shard of a batch."""
-        mine = self.fabric.to_device(shard(batch, self.fabric.global_rank, self.fabric.world_size))
+        """The objective's values for this process's share of a batch."""
         try:
-            values: dict[str, Tensor] = self.module(mine)
+            values: dict[str, Tensor] = self.module(self.fabric.to_device(batch))
         except ValueError as error:
             raise TrainingError(f"{where}: {error}") from error
         return values
@@ -290,7 +290,7 @@ class _Loop:
         """Means of the objective's values over the validation batches; the best weights so far are saved."""
         self.module.eval()
         sums: dict[str, Tensor] = {}
-        with prefetch(validation.sampler, range(validation.batches)) as batches:
+        with prefetch(validation.sampler, range(validation.batches), **self.process) as batches:
             for number, batch in enumerate(batches):
                 set_seed(self.settings.seed, _VALIDATING, number, self.fabric.global_rank)
                 for name, value in self._forward(batch, f"validation, batch {number}").items():

@@ -19,21 +19,33 @@ _THREADS = 2
 
 
 @contextmanager
-def prefetch(sampler: BatchSampler, steps: range, *, pinned: bool = False) -> Generator[Generator[Batch]]:
-    """The batches of these steps, in order.
+def prefetch(
+    sampler: BatchSampler, steps: range, *, rank: int = 0, world: int = 1, pinned: bool = False
+) -> Generator[Generator[Batch]]:
+    """One process's shares of the batches of these steps, in order.
 
     Args:
-        sampler: step -> batch.
+        sampler: step -> batch; one with a method ``share(step, rank, world)`` makes no more of it than that.
         steps: which.
+        rank: of the process.
+        world: how many processes there are.
         pinned: put them in page-locked memory, from which a GPU copies by itself.
     """
+    draw = getattr(sampler, "share", lambda step, *process: shard(sampler(step), *process))
+
+    def load(step: int) -> Batch:
+        # Copied: numpy's arrays have any alignment, and matrix products round by alignment.
+        return {
+            name: tensor.pin_memory() if pinned else tensor.clone() for name, tensor in draw(step, rank, world).items()
+        }
+
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="prefetch") as pool:
         waiting: deque[Future[Batch]] = deque()
 
         def batches() -> Generator[Batch]:
             for step in steps:
                 while len(waiting) < _THREADS and step + len(waiting) < steps.stop:
-                    waiting.append(pool.submit(_load, sampler, step + len(waiting), pinned=pinned))
+                    waiting.append(pool.submit(load, step + len(waiting)))
                 yield waiting.popleft().result()
 
         try:
@@ -41,11 +53,6 @@ def prefetch(sampler: BatchSampler, steps: range, *, pinned: bool = False) -> Ge
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _load(sampler: BatchSampler, step: int, *, pinned: bool) -> Batch:
-    # Copied: numpy's arrays have any alignment, and matrix products round by alignment.
-    return {name: tensor.pin_memory() if pinned else tensor.clone() for name, tensor in sampler(step).items()}
 
 
 def shard(batch: Batch, rank: int, world: int) -> Batch:
