@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -90,6 +90,11 @@ def _log_mel(name: str, frontend: Callable[[], LogMel], encoder: Callable[[], En
     return Stream(name, representation, network, layers=None, pooling="mean", window=window)
 
 
+def _faint_mel() -> LogMel:
+    """YAMNet's bands with a lower floor, so that a quiet sound is told from silence."""
+    return LogMel(replace(LogMel.yamnet().settings, floor=1e-5))
+
+
 def _coala(seed: int) -> Stream:
     """COALA's audio encoder over its front-end, whose bands are yet to be scaled."""
     encoder = COALAAudioEncoder()
@@ -140,7 +145,7 @@ for _name, _encoder in (
 ):
     STREAMS.register(_name, Architecture(build=partial(_log_mel, _name, LogMel.jansen, _encoder)))
 
-_student = partial(_log_mel, "resnet-student", LogMel.yamnet, partial(ResNet, _STUDENT))
+_student = partial(_log_mel, "resnet-student", _faint_mel, partial(ResNet, _STUDENT))
 STREAMS.register("resnet-student", Architecture(build=_student))
 
 
