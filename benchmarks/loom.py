@@ -4,9 +4,9 @@
 
 FOLDER holds esc50/, fsdd/, arabic_commands.csv and pitch.csv with their sounds. Two tables: the linear probe of Niizumi
 2022 (accuracy in percent; five folds, official takes or speakers, or unheard instruments), and precision at 10 of
-leave-one-out retrieval as a library ranks: columns standardised over the collection, parts at unit length, weighed by
-the model's balance. Notes by instrument and instruments by note tell whether parts earn their names: a search by pitch
-alone should find the same notes, one by timbre alone the same instrument.
+leave-one-out retrieval as a library ranks: columns standardised over the collection, or centred where the model says
+so, parts at unit length, weighed by the model's balance. Notes by instrument and instruments by note tell whether parts
+earn their names: a search by pitch alone should find the same notes, one by timbre alone the same instrument.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from rich.table import Table
 from benchmarks.timing import write_json
 from soundloom import corpora
 from soundloom.cli.tag_predictions import tag_files
+from soundloom.column_deviations import shared_deviations
 from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
 from soundloom.errors import QueryError
@@ -103,7 +104,9 @@ def _rows(name: str, model: Embedder, vectors: Vectors) -> dict[str, Vectors]:
 def _ranked(name: str, model: Embedder, vectors: Vectors) -> dict[str, Vectors]:
     """The same, as a library compares: a cosine of these is its similarity."""
     every = torch.from_numpy(vectors)
-    standard = standardise(every, *moments(every)).numpy()
+    mean, scale = moments(every)
+    scale = torch.from_numpy(shared_deviations(scale.numpy(), model.parts, model.centred))
+    standard = standardise(every, mean, scale).numpy()
     scaled = np.zeros_like(standard)
     for part, columns in model.parts.items():
         norms = np.linalg.norm(standard[:, columns], axis=1, keepdims=True)

@@ -136,6 +136,7 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
     model = soundloom.load(f"{out}")
     assert (model.name, list(model.parts), model.dim) == ("loom", list(loom.PARTS), 2 * 84 + 4 + 6 + 6)
     assert dict(model.balance) == loom.BALANCE
+    assert model.centred == loom.CENTRED
     assert set(AlignedTags.load(out).vocabulary.tags) == {"hiss", "reed", "string"}
     weights = [load_file(out / name) for name in ("model.safetensors", "tags.safetensors")]
     SMALL.run(corpus, out)
@@ -219,6 +220,24 @@ def test_a_balance_steers_searches_and_maps_as_weights_do(
     assert not np.allclose(np.abs(plain.maps.get().coordinates), np.abs(usual), atol=1e-3)
 
 
+def test_a_centred_part_is_compared_without_scaling_its_columns(corpus: Corpus, tmp_path: Path) -> None:
+    model = Woven([soundloom.load("logmel"), soundloom.load("mfcc")], centred=["mfcc"])
+    library = Library.create(tmp_path / "l.loom", model)
+    library.add(corpus.root)
+    assert Library.open(library.folder).settings.centred == ("mfcc",)
+    stored = library.rows(["path", "embedding"])
+    rows = np.array(stored["embedding"].to_pylist(), np.float64)
+    rows -= rows.mean(axis=0)
+    rows[:, model.parts["logmel"]] /= rows[:, model.parts["logmel"]].std(axis=0)
+    query = stored["path"].to_pylist().index(str(corpus.root / "string-60.wav"))
+    for hit in library.search(corpus.root / "string-60.wav", 29):
+        other = stored["path"].to_pylist().index(hit.path)
+        for name, columns in model.parts.items():
+            one, two = rows[query, columns], rows[other, columns]
+            cosine = one @ two / np.linalg.norm(one) / np.linalg.norm(two)
+            assert hit.parts[name] == pytest.approx(cosine, abs=1e-4)
+
+
 class TestPackaged:
     """What comes with the package."""
 
@@ -241,6 +260,7 @@ class TestPackaged:
         library.add(corpus.root)
         assert library.settings.model == "loom"
         assert library.settings.balance == loom.BALANCE
+        assert library.settings.centred == loom.CENTRED
         query = corpus.root / "string-60.wav"
         by_pitch = library.search(query, 1, weights={"timbre": 0, "texture": 0, "general": 0})
         assert Path(by_pitch[0].path).name == "reed-60.wav"

@@ -83,9 +83,11 @@ def test_a_reduced_stream_embeds_and_saves(reduced: Stream, tmp_path: Path) -> N
     frames, times = reduced.embed_frames(sound)
     assert frames.shape == (len(times), 8)
     again = from_pretrained(
-        save_pretrained(Woven([reduced, soundloom.load("logmel")], "two", {"texture": 0.5}), tmp_path / "m")
+        save_pretrained(
+            Woven([reduced, soundloom.load("logmel")], "two", {"texture": 0.5}, ["texture"]), tmp_path / "m"
+        )
     )
-    assert (again.name, dict(again.balance)) == ("two", {"texture": 0.5})
+    assert (again.name, dict(again.balance), again.centred) == ("two", {"texture": 0.5}, ("texture",))
     assert np.array_equal(again.embed(sound)[:8], embedding)
 
 
@@ -117,6 +119,16 @@ def test_a_damaged_size_is_told(reduced: Stream, tmp_path: Path, size: list[int]
 def test_a_balance_of_no_part_is_refused(balance: dict[str, float]) -> None:
     with pytest.raises(ModelError, match="balance is a number above 0"):
         Woven([soundloom.load("logmel"), soundloom.load("mfcc")], balance=balance)
+
+
+def test_a_centred_part_that_is_none_is_refused() -> None:
+    with pytest.raises(ModelError, match="centred names parts, of logmel, mfcc; got nobody"):
+        Woven([soundloom.load("logmel"), soundloom.load("mfcc")], centred=["nobody"])
+
+
+def test_weaving_keeps_which_parts_are_centred(reduced: Stream) -> None:
+    pair = Woven([reduced, soundloom.load("logmel")], centred=["texture"])
+    assert Woven([pair, soundloom.load("mfcc")]).centred == ("texture",)
 
 
 def test_a_saved_model_is_built_without_embedding_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ class EmbeddingModel(ABC):
         frame_dim: the size of a frame's vector.
         min_samples: shorter waveforms are padded with silence to this many samples.
         balance: part name -> how much it counts in a search that weighs all parts evenly; 1 for those not named.
+        centred: parts whose columns a search centres and does not scale, as how much each varies says what it is worth.
         engine: what computes its encoders, as `soundloom.engine_choice` names it.
     """
 
@@ -66,6 +67,7 @@ class EmbeddingModel(ABC):
     frame_dim: int
     min_samples: int
     balance: Mapping[str, float] = MappingProxyType({})
+    centred: tuple[str, ...] = ()
     engine: str = PLAIN
 
     @abstractmethod

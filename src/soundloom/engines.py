@@ -157,6 +157,7 @@ class Accelerated(Embedder):
         self.frame_dim = origin.frame_dim
         self.min_samples = origin.min_samples
         self.balance = origin.balance
+        self.centred = origin.centred
         self.engine = engine
         self._settings = origin.settings()
         self._fingerprints = origin.fingerprints()

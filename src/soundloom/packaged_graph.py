@@ -190,6 +190,7 @@ def _record_one(
         "settings": model.settings(),
         "parts": {name: [columns.start, columns.stop] for name, columns in model.parts.items()},
         "balance": dict(model.balance),
+        "centred": list(model.centred),
     }
     plain = {"model": model.name, "dim": str(model.dim), "min_samples": str(model.min_samples)}
     _write(program, file, plain | {name: json.dumps(value) for name, value in facts.items()})

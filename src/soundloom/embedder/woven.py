@@ -32,13 +32,18 @@ class Woven(Embedder):
         embedders: the parts, in order; names must differ, and parts that are woven themselves are unravelled.
         name: what the whole is called; its parts' names, joined by '+', if not given.
         balance: as for `Embedder`; that of the embedders if not given.
+        centred: likewise.
 
     Raises:
         ModelError: fewer than two parts, or a name twice.
     """
 
     def __init__(
-        self, embedders: Sequence[Embedder], name: str | None = None, balance: Mapping[str, float] | None = None
+        self,
+        embedders: Sequence[Embedder],
+        name: str | None = None,
+        balance: Mapping[str, float] | None = None,
+        centred: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         flat = [part for embedder in embedders for part in embedder.embedders]
@@ -46,6 +51,9 @@ class Woven(Embedder):
         self.balance = dict(ChainMap(*(dict(each.balance) for each in embedders)) if balance is None else balance)
         if not self.balance.keys() <= set(names) or any(not 0 < share < inf for share in self.balance.values()):
             raise ModelError(f"balance is a number above 0 for each of {', '.join(names)}, got {self.balance}")
+        self.centred = tuple(part for each in embedders for part in each.centred) if centred is None else tuple(centred)
+        if not set(self.centred) <= set(names):
+            raise ModelError(f"centred names parts, of {', '.join(names)}; got {', '.join(self.centred)}")
         if len(flat) < 2:
             raise ModelError(f"weaving takes two parts or more, got {names}")
         if len(set(names)) < len(names):

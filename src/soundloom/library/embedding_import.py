@@ -90,6 +90,7 @@ def import_embeddings(
         window=about.get("window"),
         hop=about.get("hop"),
         balance=about.get("balance", {}),
+        centred=tuple(about.get("centred", ())),
         engine=about.get("engine", PLAIN),
         decoding=audio.DecodeOptions.from_data(about.get("decoding", {})),
         checksums=True,

@@ -77,7 +77,9 @@ class Library(LibraryContents):
         self._registry = RootRegistry(folder)
         self._add_lock = AddLock(folder)
         parts = {name: slice(*columns) for name, columns in settings.parts.items()}
-        self._index_cache = IndexCache(folder, self._store, parts, self._add_lock, Presence(self._registry))
+        self._index_cache = IndexCache(
+            folder, self._store, parts, settings.centred, self._add_lock, Presence(self._registry)
+        )
         self._tag_editor = TagEditor(folder, self._store, self._index_cache, self._add_lock)
         self._indexed = partial(IndexedLibrary, folder, self._store, self._registry, self._tag_editor)
         self.roots = Roots(folder, self._store, self._registry, self._tag_editor, self._add_lock)

@@ -144,6 +144,7 @@ class ModelConfig:
         weights_sha256: hash of the file of weights beside it.
         parts: its streams; one, unless woven.
         balance: as for `soundloom.embedder.Embedder`.
+        centred: likewise.
     """
 
     format: int = FORMAT
@@ -154,6 +155,7 @@ class ModelConfig:
     weights_sha256: str
     parts: tuple[StreamConfig, ...]
     balance: dict[str, float] = field(default_factory=dict)
+    centred: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: Embedder, weights_sha256: str) -> ModelConfig:
@@ -170,6 +172,7 @@ class ModelConfig:
             weights_sha256=weights_sha256,
             parts=tuple(StreamConfig.of(stream) for stream in model.embedders),
             balance=dict(model.balance),
+            centred=tuple(model.centred),
         )
 
     def to_plain(self) -> dict[str, Any]:

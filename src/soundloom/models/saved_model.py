@@ -298,7 +298,7 @@ def _assemble(config: ModelConfig, state: dict[str, Tensor], folder: Path, trust
         mine = {key.removeprefix(prefix): _as_loaded(tensor) for key, tensor in state.items() if key.startswith(prefix)}
         module.load_state_dict(mine, assign=True)
         parts.append(part.stream(module, place))
-    model = parts[0] if len(parts) == 1 else Woven(parts, config.name, config.balance)
+    model = parts[0] if len(parts) == 1 else Woven(parts, config.name, config.balance, config.centred)
     if (model.sample_rate, model.dim) != (config.sample_rate, config.dim):
         raise ModelError(
             f"{folder / CONFIG} says {config.dim} numbers at {config.sample_rate} Hz, but its parts make "

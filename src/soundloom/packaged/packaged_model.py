@@ -85,6 +85,7 @@ class _GraphModel(EmbeddingModel):
         self.parts = {name: slice(*columns) for name, columns in json.loads(facts["parts"]).items()}
         self.min_samples = int(facts["min_samples"])
         self.balance = json.loads(facts["balance"])
+        self.centred = tuple(json.loads(facts.get("centred", "[]")))
 
     def settings(self) -> dict[str, Any]:
         """Those of the PyTorch model."""

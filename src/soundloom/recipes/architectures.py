@@ -91,7 +91,7 @@ def _log_mel(name: str, frontend: Callable[[], LogMel], encoder: Callable[[], En
 
 
 def _faint_mel() -> LogMel:
-    """YAMNet's bands with a lower floor, so that a quiet sound is told from silence."""
+    """YAMNet's bands with a lower floor, so that a quiet sound is distinguished from silence."""
     return LogMel(replace(LogMel.yamnet().settings, floor=1e-5))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom import audio
+from soundloom.column_deviations import shared_deviations
 from soundloom.detectors.background import standardised, unit_length
 from soundloom.detectors.frame_windows import embed_stream
 from soundloom.embedder import Embedder
@@ -51,7 +52,7 @@ def similarity_over_time(
     rows = np.concatenate([vectors[0] for vectors, _ in found]).astype(np.float64)
     starts = np.arange(len(rows)) * step
     ends = np.minimum(starts + size, found[-1][1])
-    mean, scale = rows.mean(axis=0), rows.std(axis=0) + _SMALLEST
+    mean, scale = rows.mean(axis=0), shared_deviations(rows.std(axis=0), model.parts, model.centred) + _SMALLEST
     vectors = unit_length(standardised(rows, mean, scale, model.parts, model.balance))
     wanted = unit_length(standardised(query[None].astype(np.float64), mean, scale, model.parts, model.balance))
     return (starts + ends) / 2 / rate * options.speed, vectors @ wanted[0]

@@ -138,6 +138,7 @@ def describe_embeddings(settings: LibrarySettings, sample_rate: int | None, *, f
         "sample_rate": sample_rate,
         "parts": settings.parts,
         "balance": settings.balance,
+        "centred": settings.centred,
         "decoding": settings.decoding.to_data(),
         "frames": frames,
         "window": None if frames else settings.window,

@@ -5,7 +5,8 @@
     .csv        path, start, end, then one column a dimension, about
 
 All say which model made the embeddings, as files that `embedding_export` writes do: name, fingerprint,
-engine, sample rate, parts, balance, decoding, window and hop. Rows come in the order of paths and starts.
+engine, sample rate, parts, which are centred, balance, decoding, window and hop. Rows come in the order of paths and
+starts.
 """
 
 from __future__ import annotations

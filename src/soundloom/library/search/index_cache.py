@@ -53,16 +53,23 @@ class IndexCache:
         folder: the library's.
         store: the library's rows.
         parts: part name -> its columns.
+        centred: parts whose columns are not scaled one by one.
         add_lock: held by a process that adds files.
         presence: finds which files are not there.
     """
 
     def __init__(
-        self, folder: Path, store: Store, parts: Mapping[str, slice], add_lock: AddLock, presence: Presence
+        self,
+        folder: Path,
+        store: Store,
+        parts: Mapping[str, slice],
+        centred: Collection[str],
+        add_lock: AddLock,
+        presence: Presence,
     ) -> None:
         self._folder = folder / INDEX_FOLDER
         self._store = store
-        self._parts = parts
+        self._parts, self._centred = parts, centred
         self._add_lock = add_lock
         self._of_library = presence, FactsReader(folder)
         self._index: SearchIndex | None = None
@@ -172,6 +179,7 @@ class IndexCache:
                     self._store,
                     self._parts,
                     *self._of_library,
+                    centred=self._centred,
                     anew=self._damage is not None,
                     earlier=self._index,
                 )
@@ -191,7 +199,8 @@ class IndexCache:
             self._folder.parent, reason, self._temporary,
         )  # fmt: skip
         with one_line_errors(self._temporary):
-            return SearchIndex.build(self._temporary / INDEX_FOLDER, self._store, self._parts, *self._of_library)
+            temporary = self._temporary / INDEX_FOLDER
+            return SearchIndex.build(temporary, self._store, self._parts, *self._of_library, centred=self._centred)
 
     @contextmanager
     def _locked(self, *, wait: bool) -> Iterator[bool]:

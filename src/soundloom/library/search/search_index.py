@@ -19,7 +19,7 @@ Conditions are evaluated in memory (`soundloom.library.search.fields`). The inde
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,6 +124,7 @@ class SearchIndex:
         presence: Presence | None = None,
         facts: FactsReader | None = None,
         *,
+        centred: Collection[str] = (),
         exact_bytes: int | None = None,
         large_bytes: int | None = None,
         anew: bool = False,
@@ -131,7 +132,10 @@ class SearchIndex:
     ) -> SearchIndex:
         """Build the index of a store in a folder and open it; see `build_index` and `open`."""
         base = None if earlier is None or anew else earlier.base
-        build_index(folder, store, parts, exact_bytes=exact_bytes, large_bytes=large_bytes, anew=anew, base=base)
+        build_index(
+            folder, store, parts, centred=centred, exact_bytes=exact_bytes, large_bytes=large_bytes, anew=anew,
+            base=base,
+        )  # fmt: skip
         if (files := open_index(folder, None if base is None else base.files)) is None:
             raise CacheDamagedError(f"the search index {str(folder)!r} was replaced while it was built")
         return cls(IndexBase.of(files, base), files, store, presence, facts)

@@ -29,7 +29,7 @@ __all__ = ["COMPARED", "FORMAT", "UNFINISHED", "LibrarySettings"]
 FORMAT = 1
 """Version of the folder's layout; a library of another version is refused."""
 
-COMPARED = ("model", "fingerprint", "dim", "parts", "window", "hop", "balance", "decoding", "format")
+COMPARED = ("model", "fingerprint", "dim", "parts", "window", "hop", "balance", "centred", "decoding", "format")
 """What decides whether the embeddings of two libraries compare. Their last bits depend on the engine as well."""
 
 UNFINISHED = f"{SETTINGS_FILE}.writing"
@@ -51,6 +51,7 @@ class LibrarySettings:
         source: what `soundloom.load` makes the model of, paths of saved models absolute; None: its name.
         weights: what `soundloom.load` takes as weights, paths absolute.
         balance: `EmbeddingModel.balance` of that model.
+        centred: `EmbeddingModel.centred` of that model.
         engine: what computed the embeddings, as `EmbeddingModel.engine` says it; another one rounds differently.
         decoding: how files become waveforms: channels, track, speed.
         store: name of the folder of the rows, which an upgrade changes (`soundloom.library.storage.store_folders`).
@@ -67,6 +68,7 @@ class LibrarySettings:
     source: str | None = None
     weights: str | dict[str, str] = "published"
     balance: dict[str, float] = field(default_factory=dict)
+    centred: tuple[str, ...] = ()
     engine: str = PLAIN
     decoding: DecodeOptions = DEFAULT_OPTIONS
     store: str = FIRST_STORE
@@ -117,6 +119,7 @@ class LibrarySettings:
             window=window,
             hop=hop,
             balance=dict(model.balance),
+            centred=tuple(model.centred),
             engine=model.engine,
             decoding=decoding,
             checksums=True,
@@ -161,9 +164,12 @@ class LibrarySettings:
         """
         parts = {name: (int(first), int(last)) for name, (first, last) in data["parts"].items()}
         decoding = DecodeOptions.from_data(data.get("decoding", {}))
-        settings = cls(**{**data, "parts": parts, "decoding": decoding})
+        centred = tuple(data.get("centred", ()))
+        settings = cls(**{**data, "parts": parts, "centred": centred, "decoding": decoding})
         if not isinstance(settings.source, str | None) or not isinstance(settings.weights, str | dict):
             raise InvalidArgumentError(f"source {settings.source!r} and weights {settings.weights!r} are no names")
+        if not set(centred) <= parts.keys():
+            raise InvalidArgumentError(f"centred {centred!r} are not among the parts")
         settings.balance.update({name: float(share) for name, share in settings.balance.items()})
         if not is_store_name(settings.store):
             raise InvalidArgumentError(f"store {settings.store!r} is no name of a store")

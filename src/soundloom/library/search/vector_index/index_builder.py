@@ -6,7 +6,7 @@ removes what was begun.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ def build_index(
     store: Store,
     parts: Mapping[str, slice],
     *,
+    centred: Collection[str] = (),
     exact_bytes: int | None = None,
     large_bytes: int | None = None,
     anew: bool = False,
@@ -65,6 +66,7 @@ def build_index(
         folder: where to put it.
         store: the library's rows.
         parts: part name -> its columns of an embedding.
+        centred: parts whose columns are not scaled one by one.
         exact_bytes: the size up to which every row is compared; `EXACT_BYTES` if not given.
         large_bytes: the size beyond which vectors are in half precision; `LARGE_BYTES` if not given.
         anew: use nothing of the index in the folder, which is damaged.
@@ -86,7 +88,7 @@ def build_index(
         size = 4 * dim * rows.num_rows
         large = size > (LARGE_BYTES if large_bytes is None else large_bytes)
         exact = not large and size <= (EXACT_BYTES if exact_bytes is None else exact_bytes)
-        vectors = _write_vectors(temporary, store, rows, parts, large=large)
+        vectors = _write_vectors(temporary, store, rows, parts, centred, large=large)
         cells = codes = lists = None
         if large:
             lists = build_lists(vectors, parts, _file_numbers(rows), temporary)
@@ -124,12 +126,13 @@ def _write_vectors(
     store: Store,
     rows: pa.Table,
     parts: Mapping[str, slice],
+    centred: Collection[str],
     *,
     large: bool,
 ) -> np.ndarray:
     """Write the scaling of the columns, the vectors, which are returned, the norms of their parts, and the sample."""
     row_ids = rows["_rowid"].to_numpy()
-    scaling = (Standardisation.of_sample if large else Standardisation.of_rows)(store, parts, row_ids)
+    scaling = (Standardisation.of_sample if large else Standardisation.of_rows)(store, parts, row_ids, centred)
     np.savez(folder / "scaling.npz", mean=scaling.mean, scale=scaling.scale)
     order = np.argsort(row_ids)
     vectors = create_vectors(folder, rows.num_rows, scaling.dim, np.float16 if large else np.float32)

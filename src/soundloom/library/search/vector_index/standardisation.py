@@ -2,18 +2,20 @@
 
 Raw embeddings compare poorly: a log-mel mean is mostly the same large negative number for every sound, and its cosine
 says little. Every column is therefore centred and scaled by the library's own mean and deviation, and every part is
-brought to unit length.
+brought to unit length. A part that its model says is to be centred alone, such as principal components, is scaled by
+one deviation: its later columns vary less, and are worth less (`soundloom.column_deviations`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from jaxtyping import Float, Float32, Integer
 
+from soundloom.column_deviations import shared_deviations
 from soundloom.library.storage.table_schema import embedding_matrix
 
 if TYPE_CHECKING:
@@ -42,13 +44,20 @@ class Standardisation:
     parts: Mapping[str, slice]
 
     @classmethod
-    def of_rows(cls, store: Store, parts: Mapping[str, slice], row_ids: Integer[np.ndarray, " rows"]) -> Self:
+    def of_rows(
+        cls,
+        store: Store,
+        parts: Mapping[str, slice],
+        row_ids: Integer[np.ndarray, " rows"],
+        centred: Collection[str] = (),
+    ) -> Self:
         """Means and deviations of all rows, in two passes; 0 and 1 where there are too few rows.
 
         Args:
             store: the library's rows.
             parts: part name -> its columns.
             row_ids: of all rows.
+            centred: parts whose columns share one deviation.
         """
         count, dim = len(row_ids), _dim(parts)
         mean, squares = np.zeros(dim), np.zeros(dim)
@@ -58,22 +67,29 @@ class Standardisation:
             mean += embedding_matrix(batch, dim).sum(axis=0, dtype=np.float64) / count
         for batch in store.scan(["embedding"]):
             squares += np.square(embedding_matrix(batch, dim) - mean).sum(axis=0) / count
-        return cls(mean, _inverse(mean, np.sqrt(squares)), parts)
+        return cls(mean, _inverse(mean, np.sqrt(squares), parts, centred), parts)
 
     @classmethod
-    def of_sample(cls, store: Store, parts: Mapping[str, slice], row_ids: Integer[np.ndarray, " rows"]) -> Self:
+    def of_sample(
+        cls,
+        store: Store,
+        parts: Mapping[str, slice],
+        row_ids: Integer[np.ndarray, " rows"],
+        centred: Collection[str] = (),
+    ) -> Self:
         """The same from some rows of a large library, ten gigabytes of which need not be read for it.
 
         Args:
             store: the library's rows.
             parts: part name -> its columns.
             row_ids: of all rows, in a fixed order.
+            centred: parts whose columns share one deviation.
         """
         some = np.sort(np.random.default_rng(0).choice(row_ids, min(len(row_ids), _SAMPLED), replace=False))
         read = (store.rows_by_id(some[first : first + _BATCH], ["embedding"]) for first in range(0, len(some), _BATCH))
         rows = np.concatenate([embedding_matrix(batch, _dim(parts)) for table in read for batch in table.to_batches()])
         mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
-        return cls(mean, _inverse(mean, deviation), parts)
+        return cls(mean, _inverse(mean, deviation, parts, centred), parts)
 
     @property
     def dim(self) -> int:
@@ -122,8 +138,14 @@ def _dim(parts: Mapping[str, slice]) -> int:
     return int(max(columns.stop for columns in parts.values()))
 
 
-def _inverse(mean: Float[np.ndarray, " dim"], deviation: Float[np.ndarray, " dim"]) -> Float[np.ndarray, " dim"]:
-    """The inverse deviation of every column, 0 for one that is constant."""
+def _inverse(
+    mean: Float[np.ndarray, " dim"],
+    deviation: Float[np.ndarray, " dim"],
+    parts: Mapping[str, slice],
+    centred: Collection[str],
+) -> Float[np.ndarray, " dim"]:
+    """The inverse deviation of every column, or of its whole part; 0 for a column that is constant."""
     # A column that is the same for every sound carries no information; dividing by its deviation would amplify noise.
     informative = deviation > 1e-5 * np.maximum(1e-3, np.abs(mean))
+    deviation = shared_deviations(deviation, parts, centred)
     return np.asarray(np.divide(1.0, deviation, out=np.zeros(len(mean)), where=informative))
