@@ -161,7 +161,7 @@ def test_unknown_options_are_errors(sounds: Path) -> None:
 
 def test_info(library: Path) -> None:
     result = run("info", "-l", library)
-    assert "pitch (64), timbre (48), texture (192), general (256)" in result.stdout
+    assert "pitch (168), timbre (48), texture (192), general (384)" in result.stdout
     assert "segments of 10 s every 10 s" in result.stdout
     facts = json.loads(run("info", "-l", library, "--json").stdout)
     assert (facts["files"], facts["segments"], facts["failures"]) == (8, 8, [])
@@ -172,7 +172,7 @@ def test_embed_writes_the_same_vectors_in_every_form(sounds: Path, tmp_path: Pat
     for out in ("e.parquet", "e.csv", "e.npz", "folder"):
         result = run("embed", sounds, "-o", tmp_path / out)
         assert result.exit_code == 0, result.output
-        assert "8 rows of 560 numbers from 8 files" in result.stdout
+        assert "8 rows of 792 numbers from 8 files" in result.stdout
     table = pyarrow.parquet.read_table(tmp_path / "e.parquet")
     assert [(field.name, str(field.type)) for field in table.schema] == [
         ("path", "string"),

@@ -85,7 +85,7 @@ def test_it_is_the_same_model(graph: PackagedModel, module: Embedder) -> None:
     """Recorded from the weights beside it: another fingerprint says that it was not recorded again."""
     assert graph.fingerprints() == module.fingerprints()
     assert graph.settings() == json.loads(json.dumps(module.settings()))
-    for name in ("name", "dim", "sample_rate", "min_samples", "frame_dim", "balance"):
+    for name in ("name", "dim", "sample_rate", "min_samples", "frame_dim", "balance", "centred"):
         assert getattr(graph, name) == getattr(module, name)
     assert dict(graph.parts) == dict(module.parts)
     # The weights are in the package once.
@@ -232,11 +232,11 @@ def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
     assert "3 new; 3 segments" in done.stdout, done.stdout + done.stderr
     assert "owl 2.wav" in done.stdout
     assert '"similarity": 1.0' in done.stdout or '"similarity": 0.99' in done.stdout
-    assert "3 rows of 560" in done.stdout
+    assert "3 rows of 792" in done.stdout
     assert "engine  packaged" in done.stdout
     assert "tag s.wav -> 0" in done.stdout
     assert "The others need PyTorch" in done.stdout
-    assert "general (256)" in done.stdout
+    assert "general (384)" in done.stdout
     assert "did you mean 'loom'" in done.stdout
     assert "most probably hoot" in done.stdout
     assert "soundloom[torch]" in done.stdout.partition("train triplet")[2]

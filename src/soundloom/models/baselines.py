@@ -17,7 +17,7 @@ __all__ = ["logmel", "loom", "mfcc", "peaks"]
 
 @register_model(
     "loom",
-    title="pitch, timbre, texture and general sound events, 560 dimensions in four weighted parts; searchable by words",
+    title="pitch, timbre, texture and general sound events, 792 dimensions in four weighted parts; searchable by words",
     source="trained by soundloom on openly licensed sounds, the general part distilled from YAMNet; in the package",
     layers=(),
     licence="MIT",
