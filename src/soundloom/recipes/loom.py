@@ -9,9 +9,9 @@
 
 An offset is removed from the waveforms of every part (`soundloom.frontends.CentredFrontend`).
 Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`). Those of pitch are turned
-back, so that its numbers stay notes: a linear probe of all parts reads them among the many others. The words are the
-classes of the first teacher that has some, scored from the general part; of teachers without classes, a tag encoder is
-aligned with the frozen general part (`soundloom.recipes.tag_alignment`).
+back, so that its numbers stay notes. The words are the classes of the first teacher that has some, scored from the
+general part; of teachers without classes, a tag encoder is aligned with the frozen general part
+(`soundloom.recipes.tag_alignment`).
 
     FOLDER/general/ timbre/ pitch/     the streams' runs, each stopped and resumed on its own
     FOLDER/config.json, model.safetensors, README.md      the model
