@@ -54,6 +54,18 @@ def test_what_embed_wrote_is_searched_as_if_it_had_been_indexed(sounds: Path, en
         assert (about["model"], about["window"], about["sample_rate"]) == ("mfcc", 0.5, indexed.model.sample_rate)
 
 
+def test_which_parts_are_centred_comes_along(sounds: Path) -> None:
+    assert run("embed", sounds, "-o", "e.npz", "-m", "loom", "-j", "1").exit_code == 0
+    assert run("import", "e.npz", "-l", "imported.loom").exit_code == 0
+    assert Library.open("imported.loom").settings.centred == ("timbre", "texture", "general")
+    with np.load("e.npz") as arrays:
+        kept = dict(arrays)
+    kept["about"] = np.array(json.dumps({**json.loads(str(kept["about"])), "centred": ["nobody"]}))
+    np.savez("other.npz", **kept)
+    with pytest.raises(LibraryError, match="nobody are centred, and its parts are pitch, timbre, texture, general"):
+        import_embeddings("other.npz", "other.loom")
+
+
 def test_embeddings_of_an_unknown_model_are_searched_by_their_own_sounds(sounds: Path) -> None:
     vectors = np.eye(4, 6, dtype=np.float32) + 0.1
     vectors[1] = vectors[0] + 0.01

@@ -95,6 +95,11 @@ def import_embeddings(
         decoding=audio.DecodeOptions.from_data(about.get("decoding", {})),
         checksums=True,
     )
+    if not set(settings.centred) <= settings.parts.keys():
+        raise LibraryError(
+            f"{str(file)!r} says that {', '.join(settings.centred)} are centred, and its parts are "
+            f"{', '.join(settings.parts)}: write it anew with soundloom embed or export"
+        )
     # Under another name until it is whole: an import that is interrupted leaves no library with some of the rows.
     making = target.with_name(f"{target.name}.making")
     try:

@@ -132,7 +132,7 @@ def _write_vectors(
 ) -> np.ndarray:
     """Write the scaling of the columns, the vectors, which are returned, the norms of their parts, and the sample."""
     row_ids = rows["_rowid"].to_numpy()
-    scaling = (Standardisation.of_sample if large else Standardisation.of_rows)(store, parts, row_ids, centred)
+    scaling = Standardisation.of_store(store, parts, row_ids, centred, large=large)
     np.savez(folder / "scaling.npz", mean=scaling.mean, scale=scaling.scale)
     order = np.argsort(row_ids)
     vectors = create_vectors(folder, rows.num_rows, scaling.dim, np.float16 if large else np.float32)

@@ -44,51 +44,28 @@ class Standardisation:
     parts: Mapping[str, slice]
 
     @classmethod
-    def of_rows(
+    def of_store(
         cls,
         store: Store,
         parts: Mapping[str, slice],
         row_ids: Integer[np.ndarray, " rows"],
-        centred: Collection[str] = (),
+        centred: Collection[str],
+        *,
+        large: bool,
     ) -> Self:
-        """Means and deviations of all rows, in two passes; 0 and 1 where there are too few rows.
-
-        Args:
-            store: the library's rows.
-            parts: part name -> its columns.
-            row_ids: of all rows.
-            centred: parts whose columns share one deviation.
-        """
-        count, dim = len(row_ids), _dim(parts)
-        mean, squares = np.zeros(dim), np.zeros(dim)
-        if count < _MIN_ROWS:
-            return cls(mean, np.ones(dim), parts)
-        for batch in store.scan(["embedding"]):
-            mean += embedding_matrix(batch, dim).sum(axis=0, dtype=np.float64) / count
-        for batch in store.scan(["embedding"]):
-            squares += np.square(embedding_matrix(batch, dim) - mean).sum(axis=0) / count
-        return cls(mean, _inverse(mean, np.sqrt(squares), parts, centred), parts)
-
-    @classmethod
-    def of_sample(
-        cls,
-        store: Store,
-        parts: Mapping[str, slice],
-        row_ids: Integer[np.ndarray, " rows"],
-        centred: Collection[str] = (),
-    ) -> Self:
-        """The same from some rows of a large library, ten gigabytes of which need not be read for it.
+        """Means and deviations of a library's rows, of some where it is large; 0 and 1 where there are too few.
 
         Args:
             store: the library's rows.
             parts: part name -> its columns.
             row_ids: of all rows, in a fixed order.
             centred: parts whose columns share one deviation.
+            large: ten gigabytes need not be read for it.
         """
-        some = np.sort(np.random.default_rng(0).choice(row_ids, min(len(row_ids), _SAMPLED), replace=False))
-        read = (store.rows_by_id(some[first : first + _BATCH], ["embedding"]) for first in range(0, len(some), _BATCH))
-        rows = np.concatenate([embedding_matrix(batch, _dim(parts)) for table in read for batch in table.to_batches()])
-        mean, deviation = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        dim = _dim(parts)
+        if not large and len(row_ids) < _MIN_ROWS:
+            return cls(np.zeros(dim), np.ones(dim), parts)
+        mean, deviation = _of_sample(store, dim, row_ids) if large else _of_rows(store, dim, len(row_ids))
         return cls(mean, _inverse(mean, deviation, parts, centred), parts)
 
     @property
@@ -132,6 +109,26 @@ class Standardisation:
         for number, columns in enumerate(self.parts.values()):
             raw[:, columns] *= norms[:, number : number + 1]
         return np.asarray(raw + self.mean, np.float32)
+
+
+def _of_rows(store: Store, dim: int, count: int) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
+    """Mean and deviation of every column, in two passes."""
+    mean, squares = np.zeros(dim), np.zeros(dim)
+    for batch in store.scan(["embedding"]):
+        mean += embedding_matrix(batch, dim).sum(axis=0, dtype=np.float64) / count
+    for batch in store.scan(["embedding"]):
+        squares += np.square(embedding_matrix(batch, dim) - mean).sum(axis=0) / count
+    return mean, np.sqrt(squares)
+
+
+def _of_sample(
+    store: Store, dim: int, row_ids: Integer[np.ndarray, " rows"]
+) -> tuple[Float[np.ndarray, " dim"], Float[np.ndarray, " dim"]]:
+    """The same of some rows."""
+    some = np.sort(np.random.default_rng(0).choice(row_ids, min(len(row_ids), _SAMPLED), replace=False))
+    read = (store.rows_by_id(some[first : first + _BATCH], ["embedding"]) for first in range(0, len(some), _BATCH))
+    rows = np.concatenate([embedding_matrix(batch, dim) for table in read for batch in table.to_batches()])
+    return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
 
 
 def _dim(parts: Mapping[str, slice]) -> int:
