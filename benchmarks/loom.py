@@ -77,7 +77,7 @@ def main() -> None:
                     .score([replace(heard, vectors=vectors)], {}, settings=LinearProbeSettings(), seed=0)
                     .mean
                 )
-            for row, vectors in _ranked(name, model, heard.vectors).items():
+            for row, vectors in ranked(name, model, heard.vectors).items():
                 retrieval.setdefault(row, {})[task] = _precision(heard.corpus, vectors)
     _show("linear probe, accuracy in percent", linear)
     _show(f"retrieval as a library ranks, precision at {PLACES} in percent", retrieval)
@@ -101,10 +101,17 @@ def _rows(name: str, model: Embedder, vectors: Vectors) -> dict[str, Vectors]:
     return {**(parts if len(parts) > 1 else {}), name: vectors}
 
 
-def _ranked(name: str, model: Embedder, vectors: Vectors) -> dict[str, Vectors]:
-    """The same, as a library compares: a cosine of these is its similarity."""
+def ranked(name: str, model: Embedder, vectors: Vectors, of: int | None = None) -> dict[str, Vectors]:
+    """The same, as a library compares: a cosine of these is its similarity.
+
+    Args:
+        name: of the row that is the whole.
+        model: whose vectors these are.
+        vectors: of the collection, and of what is compared with it.
+        of: how many are the collection's; all, if not given.
+    """
     every = torch.from_numpy(vectors)
-    mean, scale = moments(every)
+    mean, scale = moments(every[:of])
     scale = torch.from_numpy(shared_deviations(scale.numpy(), model.parts, model.centred))
     standard = standardise(every, mean, scale).numpy()
     scaled = np.zeros_like(standard)

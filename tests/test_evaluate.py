@@ -90,6 +90,22 @@ def test_a_clip_of_minutes_is_embedded_as_the_model_would(tmp_path, run):
     np.testing.assert_array_equal(heard.vectors[0], model.embed(tmp_path / "long.wav"))
 
 
+def test_changed_clips_are_kept_apart_from_the_clips(folder, run):
+    path, model = folder / "rain" / "0.wav", load("logmel")
+    (folder / "one.csv").write_text(f"path,label\n{path},a")
+    corpus = corpora.load(folder / "one.csv")
+    quieter = extraction.Disturbance("quieter", lambda samples: samples * np.float32(0.1))
+    plain, changed, again = (
+        extraction.extract_features(corpus, extraction.clip_extractor(model, change), cache=folder, workers=1)
+        for change in (None, quieter, quieter)
+    )
+    samples = audio.read(path, model.sample_rate)
+    np.testing.assert_array_equal(plain.vectors[0], model.embed_samples(samples))
+    np.testing.assert_array_equal(changed.vectors[0], model.embed_samples(samples * np.float32(0.1)))
+    assert [plain.fresh, changed.fresh, again.fresh] == [1, 1, 0]
+    np.testing.assert_array_equal(again.vectors, changed.vectors)
+
+
 def test_regions_of_a_file_are_clips_of_their_own(folder, run):
     path = folder / "rain" / "0.wav"
     rows = [f"{path},a,0,0.2", f"{path},b,0.2,0.4", f"{path},a,0,0.2"]

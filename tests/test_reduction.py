@@ -40,18 +40,57 @@ def test_half_whitening_and_length() -> None:
     assert float(scaled.square().sum(dim=1).mean().sqrt()) == pytest.approx(0.3, rel=1e-4)
 
 
-def test_turned_back_cosines_stay_and_numbers_are_what_they_were() -> None:
+def test_characteristic_functions_have_the_inner_products_of_the_distributions() -> None:
+    shares = sounds().softmax(dim=1).double()
+    bins = shares.shape[1]
+    reduction = Reduction.characteristic(shares.float(), length=0.3)
+    assert reduction.size == (bins, 2 * bins)
+    mapped = reduction(shares.float()).double()
+    assert float(mapped.square().sum(dim=1).mean().sqrt()) == pytest.approx(0.3, rel=1e-4)
+    centred = shares - shares.mean(dim=0)
+    products = mapped @ mapped.T
+    torch.testing.assert_close(
+        products / products.diagonal().mean(), (expected := centred @ centred.T) / expected.diagonal().mean(),
+        atol=1e-4, rtol=1e-3,
+    )  # fmt: skip
+    # The definition, one sound and one frequency at a time.
+    values = [
+        sum(share * np.exp(2j * np.pi * (2 * k - 1) / (4 * bins) * bin_) for bin_, share in enumerate(sound))
+        for sound in shares[:3].numpy()
+        for k in (1, 5, bins)
+    ]
+    theirs = np.array(values).reshape(3, 3)
+    ours = (reduction.matrix @ shares[:3].float().T).T.numpy()
+    unit = 1 / np.abs(reduction.matrix.numpy()[:, 0]).max()
+    found = unit * (ours[:, [0, 4, bins - 1]] + 1j * ours[:, [bins, bins + 4, 2 * bins - 1]])
+    np.testing.assert_allclose(found, theirs, atol=1e-4)
+
+
+def test_directions_in_which_copies_differ_are_made_shorter() -> None:
     values = sounds()
-    components, back = (
-        Reduction.fit(values, 6, whiten=0.75, length=0.3, turned_back=turned)(values) for turned in (False, True)
-    )
-    assert back.shape == values.shape
-    torch.testing.assert_close(back @ back.T, components @ components.T, atol=1e-5, rtol=1e-4)
-    # Of all components, not whitened, it is the standardised numbers themselves.
-    standard = (values - values.mean(0)) / values.std(0, correction=0)
-    whole = Reduction.fit(values, 24, whiten=0.0, turned_back=True)(values)
-    torch.testing.assert_close(whole, standard, atol=1e-3, rtol=1e-3)
-    assert Reduction.fit(values, 6, turned_back=True).size == (24, 24)
+    reduction = Reduction.fit(values, 6, length=2.0)
+    own = reduction(values)
+    generator = torch.Generator().manual_seed(1)
+    nuisance = torch.nn.functional.normalize(torch.randn(6, generator=generator), dim=0)
+    kinds = [own + torch.randn(len(own), 1, generator=generator) * size * nuisance for size in (0.5, 1.0)]
+    steadied = reduction.steadied(own, torch.stack(kinds), 4.0)
+    assert steadied.size == reduction.size
+    new = steadied(values)
+    assert float(new.square().sum(dim=1).mean().sqrt()) == pytest.approx(2.0, rel=1e-4)
+    # The definition: products under (I + 4 W / v)^-1, in NumPy.
+    differences = [(kind - own).double().numpy() for kind in kinds]
+    spread = sum(each.T @ each / len(own) for each in differences) / own.double().numpy().var(axis=0).mean()
+    expected = own.double().numpy() @ np.linalg.inv(np.eye(6) + 4 * spread) @ own.double().numpy().T
+    products = (new @ new.T).double().numpy()
+    np.testing.assert_allclose(products / np.trace(products), expected / np.trace(expected), atol=1e-5)
+    along, before = (float((rows @ nuisance).std() / rows.std(dim=0).mean()) for rows in (new, own))
+    assert along < 0.6 * before
+    torch.testing.assert_close(reduction.steadied(own, torch.stack(kinds), 0.0).matrix, reduction.matrix)
+
+
+def test_sounds_of_the_same_shares_have_no_characteristic_length() -> None:
+    with pytest.raises(ValueError, match="same shares"):
+        Reduction.characteristic(torch.full((5, 8), 1 / 8), length=1.0)
 
 
 def test_too_few_directions_are_refused() -> None:

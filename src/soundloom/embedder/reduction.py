@@ -4,8 +4,8 @@ Statistics of many layers, bands and modulations are thousands of numbers that m
 brought to mean 0 and deviation 1 over the collection, the directions in which the collection then varies most are
 kept (Hotelling 1933), and each is scaled to deviation 1, so that two sounds are compared by how unusual they are in
 each direction rather than by loudness in all of them ("whitening"; what it does for retrieval: Jegou and Chum 2012).
-Components can be turned back onto the axes they came from ("ZCA whitening", Kessy 2018): cosines are the same, and
-each number is again about what it was, such as one note, which a linear probe finds where components are mixtures.
+Directions in which copies of a sound differ from it can be made shorter (`Reduction.steadied`). Shares of bins, such as
+notes, are turned into their characteristic function instead, which takes nothing away (`Reduction.characteristic`).
 
 When not: fewer sounds than directions wanted, or sounds that are all alike; whitening then amplifies noise.
 """
@@ -25,7 +25,7 @@ __all__ = ["Reduction"]
 
 
 class Reduction(nn.Module):
-    """An affine map from an embedding to its principal components, or back from these, [B, wide] -> [B, dim].
+    """An affine map of an embedding, [B, wide] -> [B, dim].
 
     Attributes:
         centre: what is taken away first, [wide].
@@ -58,9 +58,8 @@ class Reduction(nn.Module):
         *,
         whiten: float = 1.0,
         length: float | None = None,
-        turned_back: bool = False,
     ) -> Self:
-        """The map of a collection.
+        """The map of a collection to its principal components.
 
         Computed on one thread, with signs such that the largest entry of a direction is positive: the same sounds, the
         same map.
@@ -70,18 +69,15 @@ class Reduction(nn.Module):
             dim: components to keep.
             whiten: the power of a component's deviation that it is divided by: 1 gives all the same, 0 leaves them.
             length: root mean square length of the collection's embeddings afterwards; as it comes if not given.
-            turned_back: give ``wide`` numbers, the components' sums along the embedding's own axes (ZCA whitening).
 
         Raises:
             InvalidArgumentError: the sounds vary in fewer directions.
         """
         with one_thread:
-            return cls._fitted(embeddings.double(), dim, whiten, length, turned_back)
+            return cls._fitted(embeddings.double(), dim, whiten, length)
 
     @classmethod
-    def _fitted(
-        cls, values: Float[Tensor, "sounds wide"], dim: int, whiten: float, length: float | None, turned_back: bool
-    ) -> Self:
+    def _fitted(cls, values: Float[Tensor, "sounds wide"], dim: int, whiten: float, length: float | None) -> Self:
         centre, deviation = values.mean(dim=0), values.std(dim=0, correction=0)
         varying = deviation > deviation.amax() * torch.finfo(torch.float32).eps
         scale = torch.where(varying, 1 / deviation.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
@@ -94,9 +90,66 @@ class Reduction(nn.Module):
         matrix = signs * directions * variances.pow(-whiten / 2)[:, None] * scale
         if length is not None:
             matrix *= length / variances.pow(1 - whiten).sum().sqrt()
-        if turned_back:
-            matrix = (signs * directions).T @ matrix
-        reduction = cls(values.shape[1], len(matrix))
+        return cls._of(centre, matrix)
+
+    @classmethod
+    def characteristic(cls, shares: Float[Tensor, "sounds bins"], *, length: float) -> Self:
+        """The characteristic functions of distributions over bins, at as many frequencies as there are bins.
+
+        Twice as many numbers: the expectations of the cosine and of the sine of 2 pi f b over the bins b, at
+        f = (2 k - 1) / (4 bins) cycles a bin, k from 1 on. Inner products are those of the distributions (Parseval;
+        the frequencies are every other one of a Fourier transform four times as long, up to half a cycle a bin).
+
+        A bin's share is next to nothing in almost all sounds, and a linear classifier that is learned by gradient
+        steps weighs such a number little beside hundreds that vary in all of them; these vary in all, too.
+
+        Args:
+            shares: of the collection's sounds, each adding up to 1.
+            length: root mean square length of the collection's embeddings afterwards, which are centred.
+
+        Raises:
+            InvalidArgumentError: the sounds are all alike.
+        """
+        with one_thread:
+            values = shares.double()
+            bins = values.shape[1]
+            frequencies = (torch.arange(bins, dtype=torch.float64) + 0.5) / (2 * bins)
+            turns = 2 * torch.pi * torch.outer(frequencies, torch.arange(bins, dtype=torch.float64))
+            matrix = torch.cat([turns.cos(), turns.sin()])
+            centre = values.mean(dim=0)
+            now = ((values - centre) @ matrix.T).square().sum(dim=1).mean().sqrt()
+            if not now > torch.finfo(torch.float32).eps:
+                raise InvalidArgumentError(f"{len(values)} sounds have the same shares: nothing distinguishes them")
+            return cls._of(centre, matrix * length / now)
+
+    def steadied(
+        self, sounds: Float[Tensor, "sounds dim"], copies: Float[Tensor, "kinds sounds dim"], strength: float
+    ) -> Self:
+        """The same with directions made shorter in which copies differ from their sound.
+
+        Within-class covariance normalisation (Hatch 2006), softly, where a class is a sound and its copies: with W the
+        sum over the kinds of copies of the mean outer product of what they differ by, and v the mean variance of a
+        component among sounds, embeddings are multiplied by (I + strength W / v)^(-1/2). Their root mean square length
+        stays. Neither labels nor training are needed to say that a quieter sound is the same sound.
+
+        Args:
+            sounds: embeddings by this map of some sounds.
+            copies: those of the copies, kind by kind.
+            strength: 0 changes nothing; from 30 on, little is left of such directions.
+        """
+        with one_thread:
+            wide = sounds.double()
+            differences = (copies.double() - wide).flatten(0, 1)
+            nuisance = differences.T @ differences / len(wide)
+            variance = wide.var(dim=0, correction=0).mean()
+            shares, directions = torch.linalg.eigh(nuisance * (strength / variance))
+            shorter = directions * (1 + shares.clamp_min(0)).rsqrt() @ directions.T
+            before, after = (each.square().sum(dim=1).mean().sqrt() for each in (wide, wide @ shorter))
+            return self._of(self.centre, shorter @ self.matrix.double() * (before / after))
+
+    @classmethod
+    def _of(cls, centre: Float[Tensor, " wide"], matrix: Float[Tensor, "dim wide"]) -> Self:
+        reduction = cls(len(centre), len(matrix))
         reduction.centre.copy_(centre)
         reduction.matrix.copy_(matrix)
         return reduction

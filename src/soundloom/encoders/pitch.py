@@ -5,7 +5,8 @@ from any bin to any other (a Toeplitz matrix, as in PESTO, Riou 2023): a transpo
 for what lies beyond the ends of the scale. A softmax over notes follows, weighed by how loud the frame is beside the
 loudest one, so that a note's decay and the silence after it count little. Every number of the
 embedding is a note: the root of its share, which keeps notes that hardly sound from being next to nothing (Hellinger's
-distance instead of Euclid's). Silence has all notes alike.
+distance instead of Euclid's); or the share itself, of the sound's loudness, so that the numbers are a distribution over
+notes and add up to one. Silence has all notes alike.
 
 When not: chords, of which it gives the strongest note or several; noise, over which the notes spread.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 
 import torch
@@ -39,11 +40,14 @@ class PitchEncoderSettings:
         bins: notes, the bins of the front-end.
         channels: of the convolutions before the last.
         reach: bins under each of those convolutions, an odd number.
+        roots: whether a number is the root of a note's share in a frame, beside the loudest frame; if not, it is the
+            share, and the mean over the frames of a sound adds up to one.
     """
 
     bins: int = 84
     channels: int = 16
     reach: int = 7
+    roots: bool = field(default=True, repr=False)
 
     def __post_init__(self) -> None:
         if min(self.bins, self.channels) < 1 or self.reach < 1 or self.reach % 2 == 0:
@@ -54,7 +58,7 @@ class PitchEncoderSettings:
     "Notes", settings=PitchEncoderSettings, presets={"pitch": lambda: PitchEncoder()}, aliases=("PitchEncoder",)
 )
 class PitchEncoder(Encoder):
-    """Constant-Q magnitudes in; layer 1 is the root of each note's share of a frame, ``[batch, 1, bins, time]``."""
+    """Constant-Q magnitudes in; layer 1 is the number of each note in a frame, ``[batch, 1, bins, time]``."""
 
     available = (1,)
     stride = 1
@@ -74,28 +78,30 @@ class PitchEncoder(Encoder):
 
     def extra_repr(self) -> str:
         """The settings, under the name that stored fingerprints count."""
-        return repr(self.settings).replace("PitchEncoderSettings", "NotesSettings", 1)
+        text = repr(self.settings).replace("PitchEncoderSettings", "NotesSettings", 1)
+        return text if self.settings.roots else f"{text}, roots=False"
 
     @property
     def local(self) -> PitchEncoder:
-        """The same without the division by the loudest frame, which `finish` makes up for."""
+        """The same without the division by how loud the sound is, which `finish` makes up for."""
         twin = copy(self)
         twin.relative = False
         return twin
 
     def finish(self, frames: Float[Tensor, "batch dim time"]) -> Float[Tensor, "batch dim time"]:
-        """The frames of a window weighed by its loudest one; the squares of a frame add up to its loudness."""
+        """The frames of a window weighed by how loud it is; the shares of a frame add up to the frame's loudness."""
         if self.relative:
             return frames
-        loudest = frames.square().sum(dim=1, keepdim=True).amax(dim=2, keepdim=True)
-        return frames / loudest.clamp_min(torch.finfo(frames.dtype).tiny).sqrt()
+        if self.settings.roots:
+            return frames / self._loudness(frames.square().sum(dim=1, keepdim=True), time=2).sqrt()
+        return frames / self._loudness(frames.sum(dim=1, keepdim=True), time=2)
 
     def layers(
         self, representation: Float[Tensor, "batch channel frequency time"], wanted: Sequence[int]
     ) -> list[Float[Tensor, "batch _channel _frequency _time"]]:
-        """Roots of the notes' shares of every frame; these add up to how loud the frame is beside the loudest.
+        """Roots of the notes' shares of every frame, or the shares; these add up to how loud the frame is.
 
-        Of the `local` form they add up to how loud the frame is.
+        That is beside the loudest frame, or beside all on average, but for the `local` form.
 
         Raises:
             InvalidArgumentError: a wanted layer is not in ``available``, or the representation is not one channel of
@@ -110,14 +116,19 @@ class PitchEncoder(Encoder):
         near = self.near(relative.flatten(0, 1)[:, None])
         notes = torch.einsum("fci,cio->fo", near, self._toeplitz()).softmax(dim=1).reshape(frames.shape)
         loudness = frames.square().sum(dim=2, keepdim=True).clamp_min(tiny).sqrt()
-        shares = notes * (loudness / loudness.amax(dim=1, keepdim=True) if self.relative else loudness)
-        roots = shares.clamp_min(tiny).sqrt()
-        return [roots.transpose(1, 2).unsqueeze(1) for _ in wanted]
+        shares = notes * (loudness / self._loudness(loudness, time=1) if self.relative else loudness)
+        numbers = (shares.clamp_min(tiny).sqrt() if self.settings.roots else shares).transpose(1, 2).unsqueeze(1)
+        return [numbers for _ in wanted]
+
+    def _loudness(self, frames: Float[Tensor, ...], time: int) -> Float[Tensor, ...]:
+        """That of the frame that all are beside: the loudest, or all of them on average."""
+        whole = (torch.amax if self.settings.roots else torch.mean)(frames, dim=time, keepdim=True)
+        return whole.clamp_min(torch.finfo(frames.dtype).tiny)
 
     def baseline(
         self, representation: Float[Tensor, "batch channel frequency time"]
     ) -> Float[Tensor, "batch _dim _frames"]:
-        """The roots of the shares, averaged over time: [B, bins, 1]."""
+        """The numbers of the notes, averaged over time: [B, bins, 1]."""
         (notes,) = self.layers(representation, [1])
         return notes[:, 0].mean(dim=2, keepdim=True)
 

@@ -35,6 +35,7 @@ from soundloom.file_pool import Failed, process
 
 __all__ = [
     "Clip",
+    "Disturbance",
     "ExtractionProgress",
     "FeatureExtractor",
     "Features",
@@ -57,6 +58,14 @@ class Clip:
     path: str
     start: float | None
     end: float | None
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Something done to a waveform at the model's rate: a name of its own, by which results are cached, and how."""
+
+    name: str
+    of: Callable[[Float32[np.ndarray, " samples"]], Float32[np.ndarray, " changed"]]
 
 
 @dataclass(frozen=True)
@@ -116,18 +125,25 @@ class Features:
     seconds: float
 
 
-def clip_extractor(model: Embedder) -> FeatureExtractor:
-    """One vector a clip: what `Embedder.embed` gives from its start to its end."""
+def clip_extractor(model: Embedder, disturbance: Disturbance | None = None) -> FeatureExtractor:
+    """One vector a clip: what `Embedder.embed` gives from its start to its end.
+
+    Args:
+        model: the model.
+        disturbance: what is done to waveforms first.
+    """
 
     def work(clip: Clip, av: audio.AvProcess) -> tuple[np.ndarray, float]:
         total, seconds = np.zeros(model.dim), 0.0
         for piece in _pieces(model, clip, BLOCK, av):
             duration = piece.end - piece.start
-            total += duration * model.embed_samples(piece.samples).astype(np.float64)
+            samples = piece.samples if disturbance is None else disturbance.of(piece.samples)
+            total += duration * model.embed_samples(samples).astype(np.float64)
             seconds += duration
         return (total / seconds).astype(np.float32)[None], seconds
 
-    return FeatureExtractor(identity=_identity(*_hash_of(model), "whole"), dim=model.dim, work=work)
+    what = "whole" if disturbance is None else f"whole, {disturbance.name}"
+    return FeatureExtractor(identity=_identity(*_hash_of(model), what), dim=model.dim, work=work)
 
 
 def window_extractor(model: Embedder, seconds: float) -> FeatureExtractor:

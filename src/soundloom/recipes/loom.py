@@ -1,6 +1,7 @@
 """Recipe of the default model: four streams of one property each, woven, with words.
 
-    pitch      which note: shares of 84 notes and how much they vary, learned from single notes (`notes`), reduced
+    pitch      which note: the distribution over 84 notes, learned from single notes (`notes`), as its characteristic
+               function
     timbre     what it is played on or said by: cepstral coefficients through Verma's transformer, aligned with words,
                so that notes of one instrument come together (`coala` without decoders)
     texture    what it is like while it goes on: modulation statistics (`soundloom.frontends.Texture`), reduced
@@ -8,10 +9,10 @@
                (`distil`), its last layers fused (Niizumi 2022) and reduced
 
 An offset is removed from the waveforms of every part (`soundloom.frontends.CentredFrontend`).
-Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`). Those of pitch are turned
-back, so that its numbers stay notes. The words are the classes of the first teacher that has some, scored from the
-general part; of teachers without classes, a tag encoder is aligned with the frozen general part
-(`soundloom.recipes.tag_alignment`).
+Reductions are principal components over the training sounds (`soundloom.embedder.Reduction`), but for pitch; those of
+texture and the general part differ less between a sound and its quieter, faster and slower copies. The words are the
+classes of the first teacher that has some, scored from the general part; of teachers without classes, a tag encoder is
+aligned with the frozen general part (`soundloom.recipes.tag_alignment`).
 
     FOLDER/general/ timbre/ pitch/     the streams' runs, each stopped and resumed on its own
     FOLDER/config.json, model.safetensors, README.md      the model
@@ -22,20 +23,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import soxr
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from soundloom.corpora import Corpus
 from soundloom.distributed import rank_and_world_size
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
-from soundloom.encoders import Identity
+from soundloom.encoders import Identity, PitchEncoder
 from soundloom.evaluation import extraction
 from soundloom.evaluation.training_clips import keep_training_clips
 from soundloom.feature_cache import CacheProgress
@@ -68,7 +70,7 @@ class LoomRecipe(Recipe):
     """The default model: how long each part learns, and how large it is.
 
     Attributes:
-        keep: a model whose parts timbre and texture, and whose notes, are taken as they are; none to train them.
+        keep: a model whose parts but the general one are taken as they are; none to train them.
         general_steps: steps of 256 windows.
         timbre_steps: steps of 128 sounds with words.
         pitch_steps: steps of 64 notes.
@@ -81,10 +83,12 @@ class LoomRecipe(Recipe):
         devices: as for the trainer, of the general part.
         threads: as for the trainer, of the general part.
         reduced_over: clips, evenly spread, over which the general part's reduction is fitted, at most.
+        copied: clips, evenly spread, whose quieter, faster and slower copies are embedded, at most.
+        steadiness: how much shorter directions of texture and of the general part are made in which such copies differ,
+            0 for not at all.
         general_dim: numbers of the general part.
         texture_dim: numbers of the texture part.
         timbre_dim: numbers of the timbre part.
-        pitch_components: principal components of the pitch part, of two numbers a note.
         fewest_sounds: words on fewer sounds are left out.
         aligning: how words are learned.
         seed: of every random number.
@@ -103,10 +107,11 @@ class LoomRecipe(Recipe):
     devices: int = 1
     threads: int = 0
     reduced_over: int = 4000
+    copied: int = 720
+    steadiness: float = 4.0
     general_dim: int = 384
     texture_dim: int = 192
     timbre_dim: int = 48
-    pitch_components: int = 96
     fewest_sounds: int = 5
     aligning: AligningSettings = field(default_factory=AligningSettings)
     seed: int = 0
@@ -132,19 +137,15 @@ class LoomRecipe(Recipe):
         if self.keep is None:
             runs.append(_timbre(self).run(_with_words(corpus), out / "timbre", options))
             runs.append(_pitch(self).run(corpus, out / "pitch", options))
-            (notes,), others = streams_of(runs[-1].model()), self._others(corpus, runs[-2], options)
+            others = self._others(corpus, runs, options)
         else:
-            notes, *others = _kept(self.keep)
-        notes = _centred(notes).with_layers((1,), "mean,deviation").renamed("pitch")
-        # Woven, so that every clip is decoded once for all of them.
-        both = Woven([student.renamed("student"), wide, notes]).eval()
+            others = _kept(self.keep)
+        both = Woven([student.renamed("student"), wide]).eval()
         features = _features(both, corpus, options.preparing)
         parts = {name: np.ascontiguousarray(features.vectors[:, columns]) for name, columns in both.parts.items()}
-        clips = len(features.corpus)
-        chosen = np.unique(np.linspace(0, clips - 1, min(clips, self.reduced_over)).round().astype(np.int64))
-        general = _reduced(wide, parts["general"][chosen], self.general_dim)
-        notes = _reduced(notes, parts["pitch"], self.pitch_components, turned_back=True)
-        model = Woven([notes, *others, general], "loom", BALANCE, CENTRED).eval()
+        chosen = parts["general"][_spread(len(features.corpus), self.reduced_over)]
+        general = self._steadied(_reduced(wide, chosen, self.general_dim), features.corpus, options)
+        model = Woven([*others, general], "loom", BALANCE, CENTRED).eval()
         card = self.card(
             f"{corpus.name}, {len(corpus)} clips",
             tags=("audio-search",),
@@ -156,17 +157,32 @@ class LoomRecipe(Recipe):
         self._learn_words(model, general, parts, features.corpus, corpus, out, options)
         return Run.of_parts(out, runs, time.monotonic() - started)
 
-    def _others(self, corpus: Corpus, timbre: Run, options: RunOptions) -> list[Stream]:
-        """Timbre and texture, reduced over the corpus."""
+    def _others(self, corpus: Corpus, runs: Sequence[Run], options: RunOptions) -> list[Stream]:
+        """Pitch, timbre and texture, reduced over the corpus."""
+        (timbre,), (notes,) = (streams_of(run.model()) for run in runs[1:])
         texture = Stream("texture", Texture(), Identity(), layers=(1,), pooling="mean,deviation")
-        streams = [_centred(stream) for stream in (*streams_of(timbre.model()), texture)]
+        streams = [_centred(stream) for stream in (_distributed(notes), timbre, texture)]
+        # Woven, so that every clip is decoded once for all of them.
         wide = Woven(streams).eval()
         vectors = _features(wide, corpus, options.preparing).vectors
-        dims = (self.timbre_dim, self.texture_dim)
-        return [
-            _reduced(stream, vectors[:, columns], dim)
-            for stream, columns, dim in zip(streams, wide.parts.values(), dims, strict=True)
-        ]
+        shares, *others = (np.ascontiguousarray(vectors[:, columns]) for columns in wide.parts.values())
+        characteristic = Reduction.characteristic(torch.from_numpy(shares), length=LENGTHS["pitch"])
+        timbre, texture = map(_reduced, streams[1:], others, (self.timbre_dim, self.texture_dim))
+        return [_with_rounded(streams[0], characteristic), timbre, self._steadied(texture, corpus, options)]
+
+    def _steadied(self, stream: Stream, corpus: Corpus, options: RunOptions) -> Stream:
+        """The stream with a reduction in which a sound and its copies differ less."""
+        if not self.steadiness:
+            return stream
+        assert stream.reduction is not None
+        mask = np.zeros(len(corpus), bool)
+        mask[_spread(len(corpus), self.copied)] = True
+        sounds = _features(stream.eval(), corpus.filter(mask=mask), options.preparing)
+        copies = [_features(stream, sounds.corpus, options.preparing, copy).vectors for copy in COPIES]
+        steadied = stream.reduction.steadied(
+            torch.from_numpy(sounds.vectors), torch.from_numpy(np.stack(copies)), self.steadiness
+        )
+        return _with_rounded(stream, steadied)
 
     def _learn_words(
         self,
@@ -219,18 +235,20 @@ register_recipe(
 )
 
 
-WHITENING = {"pitch": 0.75, "timbre": 0.75, "texture": 0.75, "general": 0.5}
+WHITENING = {"timbre": 0.75, "texture": 0.75, "general": 0.5}
 """Part -> power of a component's deviation by which it is divided: 0 leaves principal components, 1 makes all alike.
 
-That of the general part, as its 384 numbers and the 96 components of pitch, was chosen by labelled training sounds."""
+That of the general part, as its 384 numbers, was chosen by labelled training sounds."""
 
-BALANCE = {"pitch": 0.3, "timbre": 0.3, "texture": 0.5}
+BALANCE = {"pitch": 0.2, "timbre": 0.3, "texture": 0.5}
 """What counts in a search where nobody says what matters; notes and voices are for those who ask for them.
 
-That of the texture gave the highest mean average precision among labelled sounds of the training set."""
+Chosen by mean average precision among labelled sounds of the training set, which the texture's raises most; that of
+pitch keeps it, and still finds the same note on another instrument."""
 
-CENTRED = ("timbre", "texture", "general")
-"""Parts that are components, whose deviations say what they are worth; the numbers of pitch are notes.
+CENTRED = PARTS
+"""A search scales no column of any part: a component's deviation says what it is worth, and products of characteristic
+functions are those of the distributions only where all columns are in one unit.
 
 Among labelled sounds of the training set the mean average precision rises by 1.6 points."""
 
@@ -238,17 +256,33 @@ LENGTHS = {"pitch": 0.3, "timbre": 0.3, "texture": 1.0, "general": 1.0}
 """Lengths of the parts beside each other, for where embeddings are compared whole and unweighed."""
 
 
-def _reduced(
-    stream: Stream, vectors: Float[np.ndarray, "clips wide"], components: int, *, turned_back: bool = False
-) -> Stream:
+COPIES = (
+    extraction.Disturbance("20 dB quieter", lambda samples: samples * np.float32(0.1)),
+    extraction.Disturbance("6 % faster", lambda samples: soxr.resample(samples, 1.06, 1.0)),
+    extraction.Disturbance("6 % slower", lambda samples: soxr.resample(samples, 1.0, 1.06)),
+)
+"""What a sound stays the same in; of disturbances tried on the training sounds, these helped a search the most."""
+
+
+def _reduced(stream: Stream, vectors: Float[np.ndarray, "clips wide"], components: int) -> Stream:
     """The stream with the reduction of its embeddings of a corpus."""
     whiten, length = WHITENING[stream.name], LENGTHS[stream.name]
-    reduction = Reduction.fit(
-        torch.from_numpy(vectors), components, whiten=whiten, length=length, turned_back=turned_back
-    )
+    return _with_rounded(stream, Reduction.fit(torch.from_numpy(vectors), components, whiten=whiten, length=length))
+
+
+def _with_rounded(stream: Stream, reduction: Reduction) -> Stream:
     # Rounded, as the largest matrices are then stored in half the bytes.
     reduction.matrix.copy_(reduction.matrix.half())
     return stream.with_reduction(reduction)
+
+
+def _distributed(notes: Stream) -> Stream:
+    """The stream of notes whose shares add up to one over a sound."""
+    roots = notes.encoder
+    assert isinstance(roots, PitchEncoder)
+    encoder = PitchEncoder(replace(roots.settings, roots=False)).eval()
+    encoder.load_state_dict(roots.state_dict())
+    return notes.with_encoder(encoder).with_layers((1,), "mean").renamed("pitch")
 
 
 def _centred(stream: Stream) -> Stream:
@@ -329,11 +363,21 @@ def _with_words(corpus: Corpus) -> Corpus:
     return replace(corpus, table=table)
 
 
-def _features(model: Embedder, corpus: Corpus, progress: Callable[[CacheProgress], None] | None) -> extraction.Features:
+def _spread(clips: int, wanted: int) -> Int64[np.ndarray, " chosen"]:
+    """So many of the clips, evenly spread, or all."""
+    return np.unique(np.linspace(0, clips - 1, min(clips, wanted)).round().astype(np.int64))
+
+
+def _features(
+    model: Embedder,
+    corpus: Corpus,
+    progress: Callable[[CacheProgress], None] | None,
+    disturbance: extraction.Disturbance | None = None,
+) -> extraction.Features:
     """Embeddings of the clips; progress is reported as that of decoding."""
 
     def report(reached: extraction.ExtractionProgress) -> None:
         if progress is not None:
             progress(CacheProgress(reached.done, reached.total, reached.path))
 
-    return extraction.extract_features(corpus, extraction.clip_extractor(model), progress=report)
+    return extraction.extract_features(corpus, extraction.clip_extractor(model, disturbance), progress=report)
