@@ -25,6 +25,7 @@ from torch.nn import functional
 from soundloom import fusion, onnx_graph
 from soundloom.embedder import Embedder, Stream
 from soundloom.embedding_model import EmbeddingModel
+from soundloom.encoders import PitchEncoder
 from soundloom.errors import ModelError
 from soundloom.frontends import MFCC, ConstantQ, Frontend, LogMel, NormalisedFrontend, Texture
 from soundloom.frontends.constantq import filter_groups, fold_in_products
@@ -68,6 +69,12 @@ class PieceGraph(nn.Module):
         self.mel = _within(self.general, LogMel)
         settings, halo = self.constant_q.settings, self.constant_q.halo
         self.groups = filter_groups(settings, _KEPT + 2 * halo, torch.device("cpu"))
+        notes = self.pitch.encoder
+        if not isinstance(notes, PitchEncoder) or notes.settings.roots:
+            raise ModelError(
+                f"the part {self.pitch.name!r} gives no shares of notes: only a model like {NAME!r} is recorded"
+            )
+        self.notes = notes.local
         window, stride = self.general.window, self.general.encoder.stride
         if window is None or stride is None:
             raise ModelError(f"the part {self.general.name!r} has no windows: only a model like {NAME!r} is recorded")
@@ -109,8 +116,11 @@ class PieceGraph(nn.Module):
         power = fold_in_products(constant_q, self.groups)[..., halo : halo + self.layout.kept]
         silenced = power.transpose(0, 1).flatten(1)[None] * weights
         notes = silenced.clamp_min(torch.finfo(torch.float32).tiny).sqrt().unsqueeze(1)
-        (layer,) = self.pitch.encoder.layers(notes, [1])
-        return _pooled(self.pitch, layer[0, 0].T, weights)
+        (layer,) = self.notes.layers(notes, [1])
+        frames = layer[0, 0].T
+        # As the encoder's own `finish`, but that frames beyond the end of the sound do not count.
+        loudness = (weights[None] @ frames.sum(dim=1, keepdim=True)) / weights.sum()
+        return _pooled(self.pitch, frames / loudness.clamp_min(torch.finfo(torch.float32).tiny), weights)
 
     def _timbre(self, seconds: Tensor, weights: Tensor) -> Tensor:
         per_second = self.mfcc.frames(self.mfcc.sample_rate)
