@@ -27,6 +27,7 @@ from soundloom.embedder import Embedder
 from soundloom.evaluation import extraction, splits
 from soundloom.evaluation.probes.linear import LinearProbeSettings, linear_probe
 from soundloom.models import load
+from soundloom.objectives.pitch import midi_numbers
 from soundloom.recipes.loom import COPIES
 
 FEWEST = 5
@@ -77,8 +78,9 @@ def _ranking(model: Embedder, corpus: Corpus, vectors: Vectors) -> dict[str, flo
 
 
 def _notes(model: Embedder, corpus: Corpus, vectors: Vectors) -> dict[str, float]:
-    single = np.array([midi is not None for midi in corpus.column("midi")])
-    notes = np.array([round(midi) for midi in corpus.column("midi") if midi is not None])
+    numbers = midi_numbers(corpus)
+    single = np.array([midi is not None for midi in numbers])
+    notes = np.array([round(midi) for midi in numbers if midi is not None])
     instruments = np.array(corpus.column("group"))[single]
     vectors = vectors[single]
     others = (notes[:, None] == notes) & (instruments[:, None] != instruments)

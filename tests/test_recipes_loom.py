@@ -22,6 +22,7 @@ from soundloom.errors import QueryError
 from soundloom.library import Library
 from soundloom.models.saved_model import PACKAGED, save_pretrained
 from soundloom.objectives.distillation import DistillationSettings
+from soundloom.objectives.pitch import note_targets
 from soundloom.one_thread import one_thread
 from soundloom.recipes import loom, pitch
 from soundloom.recipes.architectures import LOWEST_NOTE, build_stream
@@ -139,6 +140,19 @@ def test_without_notes_nothing_is_learned(corpus: Corpus, tmp_path: Path) -> Non
     )
     with pytest.raises(CorpusError, match="no clip has a MIDI number from 24 to 107"):
         pitch.PRESETS["small"].run(replace(corpus, table=high), tmp_path / "run")
+
+
+def test_notes_of_a_csv_are_text_and_what_is_no_number_is_named(corpus: Corpus, tmp_path: Path) -> None:
+    def written(*midi: str | None) -> Corpus:
+        values = pa.array([*midi, *[None] * (len(corpus) - len(midi))], pa.string())
+        place = corpus.table.column_names.index("midi")
+        return replace(corpus, table=corpus.table.set_column(place, "midi", values))
+
+    targets = note_targets(written("60", "61.2", ""), 84)
+    assert [np.flatnonzero(row).tolist() for row in targets[:4]] == [[36], [37], [], []]
+    for wrong in ("C4", "nan"):
+        with pytest.raises(CorpusError, match=f"midi is '{wrong}' for .*: write a number such as 60, or nothing"):
+            note_targets(written("60", wrong), 84)
 
 
 SMALL = loom.LoomRecipe(

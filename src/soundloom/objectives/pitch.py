@@ -9,6 +9,7 @@ When not: streams whose embedding is not notes; predict labels instead, by a hea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from soundloom.feature_cache import Form
 from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
 from soundloom.objectives.labels import LabelBatchSampler
 
-__all__ = ["LOWEST_NOTE", "PitchObjective", "PitchSettings", "note_targets"]
+__all__ = ["LOWEST_NOTE", "PitchObjective", "PitchSettings", "midi_numbers", "note_targets"]
 
 LOWEST_NOTE = 24
 """MIDI number of the first of the notes: C1, 32.7 Hz."""
@@ -86,15 +87,33 @@ class PitchObjective(Objective):
         return {"loss": -given.clamp_min(tiny).log().mean(), "right": right.float().mean()}
 
 
+def midi_numbers(corpus: Corpus) -> list[float | None]:
+    """The MIDI number of each clip, None where there is none: numbers, or their text as a CSV has it.
+
+    Raises:
+        CorpusError: there is no such column, or it holds something else.
+    """
+    if "midi" not in corpus.table.column_names:
+        raise CorpusError(f"{corpus.name} has no column midi: notes are learned from clips whose MIDI number is known")
+    numbers: list[float | None] = []
+    for path, value in zip(corpus.column("path"), corpus.column("midi"), strict=True):
+        try:
+            number = None if value in (None, "") else float(value)
+        except ValueError:
+            number = nan
+        if number is not None and not isfinite(number):
+            raise CorpusError(f"{corpus.name}: midi is {value!r} for {path}: write a number such as 60, or nothing")
+        numbers.append(number)
+    return numbers
+
+
 def note_targets(corpus: Corpus, bins: int) -> Bool[np.ndarray, "clips {bins}"]:
     """True where a clip has the note, its MIDI number rounded.
 
     Raises:
-        CorpusError: no clip has one in reach.
+        CorpusError: no clip has one in reach, or what `midi_numbers` refuses.
     """
-    if "midi" not in corpus.table.column_names:
-        raise CorpusError(f"{corpus.name} has no column midi: notes are learned from clips whose MIDI number is known")
-    notes = np.array([-1 if midi is None else round(midi) - LOWEST_NOTE for midi in corpus.column("midi")])
+    notes = np.array([-1 if midi is None else round(midi) - LOWEST_NOTE for midi in midi_numbers(corpus)])
     inside = (notes >= 0) & (notes < bins)
     if not inside.any():
         raise CorpusError(f"{corpus.name}: no clip has a MIDI number from {LOWEST_NOTE} to {LOWEST_NOTE + bins - 1}")
