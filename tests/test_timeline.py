@@ -14,9 +14,11 @@ from click.testing import CliRunner
 
 import soundloom
 import soundloom.timeline
+from soundloom import audio
 from soundloom.annotations import Annotation, write_annotations
 from soundloom.audio import DecodeOptions
 from soundloom.cli import main
+from soundloom.detectors.frame_windows import embed_stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.timeline import long_spectrum, similarity_over_time, timeline_picture
 from soundloom.timeline.long_spectrum import FRAME
@@ -91,6 +93,32 @@ def test_the_similarity_is_highest_where_the_sound_is(tmp_path: Path) -> None:
     times, similarity = similarity_over_time(path, query, model)
     assert len(times) == len(similarity) == 38
     assert np.median(similarity[times > 32]) > np.quantile(similarity[times < 28], 0.9) + 0.1
+
+
+def test_parts_that_are_centred_are_not_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = soundloom.load("logmel+mfcc")
+    path = tone(tmp_path / "a.wav", 16_000, 3000, 12, offset=6)
+    rate = model.sample_rate
+    query = model.embed(path, start=9, end=11)
+    blocks = audio.stream(path, rate)
+    windows = embed_stream(model, blocks, origin=0, first=0, sizes=[rate], step=rate, count=None)
+    rows = np.concatenate([vectors[0] for vectors, _ in windows]).astype(np.float64)
+
+    def expected(centred: tuple[str, ...]) -> np.ndarray:
+        total = 0.0
+        for part, columns in model.parts.items():
+            deviations = rows[:, columns].std(axis=0)
+            scale = np.sqrt(np.square(deviations).mean()) if part in centred else deviations + 1e-9
+            one, other = ((each[..., columns] - rows[:, columns].mean(axis=0)) / scale for each in (rows, query))
+            cosine = (one @ other) / np.linalg.norm(one, axis=1) / np.linalg.norm(other)
+            total = total + model.balance.get(part, 1.0) * cosine
+        return total / sum(model.balance.get(part, 1.0) for part in model.parts)
+
+    for centred in ((), ("logmel",), ("logmel", "mfcc")):
+        monkeypatch.setattr(model, "centred", centred)
+        _, similarity = similarity_over_time(path, query, model, window=1, hop=1)
+        np.testing.assert_allclose(similarity, expected(centred), atol=1e-5)
+    assert np.abs(expected(()) - expected(("logmel", "mfcc"))).max() > 0.02
 
 
 def test_the_similarity_of_ultrasound_is_that_of_the_slowed_sound(tmp_path: Path) -> None:
