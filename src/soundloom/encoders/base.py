@@ -79,6 +79,11 @@ class Encoder(nn.Module, ABC):
         raise InvalidArgumentError(f"{type(self).__name__} has no map to align its embeddings by")
 
     @property
+    def architecture(self) -> str:
+        """The settings that are the same in all encoders that weights fit."""
+        return self.extra_repr()
+
+    @property
     def local(self) -> Encoder | None:
         """The same for long sounds, encoding every frame alone; None: a frame's layers depend on others.
 

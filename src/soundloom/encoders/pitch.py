@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 
 import torch
@@ -78,8 +78,18 @@ class PitchEncoder(Encoder):
 
     def extra_repr(self) -> str:
         """The settings, under the name that stored fingerprints count."""
-        text = repr(self.settings).replace("PitchEncoderSettings", "NotesSettings", 1)
-        return text if self.settings.roots else f"{text}, roots=False"
+        return self.architecture if self.settings.roots else f"{self.architecture}, roots=False"
+
+    @property
+    def architecture(self) -> str:
+        """The sizes: weights are the same for roots and for shares."""
+        return repr(self.settings).replace("PitchEncoderSettings", "NotesSettings", 1)
+
+    def with_roots(self, roots: bool) -> PitchEncoder:
+        """The same weights, for roots of shares or for shares."""
+        twin = PitchEncoder(replace(self.settings, roots=roots)).train(self.training)
+        twin.load_state_dict(self.state_dict())
+        return twin
 
     @property
     def local(self) -> PitchEncoder:

@@ -70,8 +70,8 @@ def _size(stream: Stream) -> int:
 
 def _shape(stream: Stream) -> tuple[object, ...]:
     """What two streams share if the weights of one fit the other."""
-    frontend, settings = stream.frontend, stream.settings()
+    frontend, encoder = stream.frontend, stream.encoder
     if isinstance(frontend, CentredFrontend):
         frontend = frontend.inner
-    weights = {name: tuple(tensor.shape) for name, tensor in stream.encoder.state_dict().items()}
-    return frontend._get_name(), frontend.extra_repr(), settings["encoder"], weights
+    weights = {name: tuple(tensor.shape) for name, tensor in encoder.state_dict().items()}
+    return frontend._get_name(), frontend.extra_repr(), encoder._get_name(), encoder.architecture, weights

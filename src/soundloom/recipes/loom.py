@@ -278,11 +278,8 @@ def _with_rounded(stream: Stream, reduction: Reduction) -> Stream:
 
 def _distributed(notes: Stream) -> Stream:
     """The stream of notes whose shares add up to one over a sound."""
-    roots = notes.encoder
-    assert isinstance(roots, PitchEncoder)
-    encoder = PitchEncoder(replace(roots.settings, roots=False)).eval()
-    encoder.load_state_dict(roots.state_dict())
-    return notes.with_encoder(encoder).with_layers((1,), "mean").renamed("pitch")
+    assert isinstance(notes.encoder, PitchEncoder)
+    return notes.with_encoder(notes.encoder.with_roots(False)).with_layers((1,), "mean").renamed("pitch")
 
 
 def _centred(stream: Stream) -> Stream:

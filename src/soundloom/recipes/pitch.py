@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
+from soundloom.corpora import Corpus
+from soundloom.embedder import Stream
+from soundloom.encoders import PitchEncoder
 from soundloom.models.model_card import Card
 from soundloom.objectives.base import TrainingData
 from soundloom.objectives.pitch import PitchObjective, PitchSettings
-from soundloom.recipes.recipe import StreamRecipe, register_recipe
-from soundloom.training import TrainingSettings
+from soundloom.recipes.recipe import RunOptions, StreamRecipe, register_recipe
+from soundloom.training import Run, TrainingError, TrainingSettings
 
 __all__ = ["PRESETS", "PitchRecipe"]
 
@@ -35,6 +39,20 @@ class PitchRecipe(StreamRecipe):
 
     name = "notes"
     kind = PitchObjective
+
+    def train(self, stream: Stream, corpus: Corpus, out: Path, options: RunOptions) -> Run:
+        """As `StreamRecipe.train`; a pitch part to start from is trained as the stream of notes that it was made of.
+
+        Raises:
+            TrainingError: the stream gives no notes.
+        """
+        if not isinstance(stream.encoder, PitchEncoder):
+            kind = type(stream.encoder).__name__
+            raise TrainingError(
+                f"the stream to train is a {kind}, which gives no notes: name another by --stream notes"
+            )
+        roots = stream.with_reduction(None).with_encoder(stream.encoder.with_roots(True))
+        return super().train(roots, corpus, out, options)
 
     def describe(self, data: str, training_data: TrainingData) -> Card:  # noqa: ARG002
         """The model card."""
