@@ -133,6 +133,14 @@ def test_a_file_that_could_not_be_indexed_is_named_with_the_reason(tmp_path: Pat
         assert "broken_1.wav' is not in the library, as it could not be indexed: " in result.stderr
 
 
+def test_an_empty_library_is_named_as_the_reason(place: Path, tmp_path: Path) -> None:
+    Library.create(tmp_path / "none.loom", "mfcc")
+    sound = next((place / "sounds").rglob("*.wav"))
+    result = CliRunner().invoke(main, ["search", str(sound), "-l", str(tmp_path / "none.loom")])
+    assert "nothing found: the library holds no sounds: add some with soundloom index" in result.stderr
+    assert "--include-query" not in result.stderr
+
+
 def test_what_is_noticed_of_a_region_is_said_of_the_region(place: Path) -> None:
     sound = np.concatenate([np.zeros(16000), 0.1 * np.random.default_rng(0).normal(size=16000)])
     soundfile.write(place / "half.wav", sound, 16000)

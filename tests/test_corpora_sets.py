@@ -320,6 +320,12 @@ def test_csv_by_its_path(tmp_path):
     assert (corpus.task, corpus.split_origin) == ("single-label", "listed")
 
 
+def test_csv_by_its_name_and_path(tmp_path):
+    _, root = built("csv", tmp_path)
+    by_both, by_path = corpora.load("csv", root / "clips.csv"), corpora.load(root / "clips.csv")
+    assert by_both.table.equals(by_path.table)
+
+
 def test_csv_of_several_labels(tmp_path):
     write(tmp_path / "a.wav", "sound")
     write(tmp_path / "clips.csv", "path,labels\na.wav,dog|bark\n")

@@ -117,6 +117,31 @@ def test_a_woven_part_alone_knows_tags(place: Path) -> None:
     assert not any(is_beep(hit.path) for hit in steered)  # by what the other part hears
 
 
+def test_weights_of_parts_without_words_change_nothing_and_are_named(place: Path) -> None:
+    """Of words alone; beside a sound they count, and where the part with words has weight 0, the words do not."""
+    library = Library.open(place / "woven.loom")
+    plain = library.search_tags(["beep"], k=12)
+    steered = library.search_tags(["beep"], k=12, weights={"run": 1.0, "logmel": 5.0})
+    assert [(hit.path, hit.similarity) for hit in plain] == [(hit.path, hit.similarity) for hit in steered]
+    for weights, message in (
+        ({"run": 0.0}, "words are known to the part 'run' alone, whose weight is 0: give it a weight, or no words"),
+        ({"drum": 1.0}, "no part 'drum' in this library"),
+    ):
+        with pytest.raises(QueryError, match=message):
+            library.search_tags(["beep"], weights=weights)
+    sound = str(place / "sounds" / "hiss_02.wav")
+    for given, remark in (
+        (("--weights", "run=1,logmel=1"), ""),
+        (("--weights", "logmel=2"), "the weight of logmel changes nothing"),
+        ((sound, "--weights", "logmel=2"), ""),
+        ((sound, "--weights", "run=0"), "its weight is 0, so they change nothing"),
+    ):
+        result = run("search", "--word", "beep", *given, "-l", str(place / "woven.loom"))
+        assert result.exit_code == 0, result.output
+        assert ("words are known to the part" in result.output) == bool(remark), given
+        assert remark in result.output
+
+
 def test_models_that_know_no_tags(place: Path, tmp_path: Path) -> None:
     library = Library.create(tmp_path / "plain.loom", "mfcc")
     library.add(place / "sounds", workers=1)

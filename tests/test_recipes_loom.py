@@ -142,6 +142,29 @@ def test_without_notes_nothing_is_learned(corpus: Corpus, tmp_path: Path) -> Non
         pitch.PRESETS["small"].run(replace(corpus, table=high), tmp_path / "run")
 
 
+def test_notes_out_of_reach_are_named(corpus: Corpus, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = corpus.table.column_names.index("midi")
+    values = corpus.column("midi")
+    first = next(row for row, midi in enumerate(values) if midi is not None)
+    far = corpus.table.set_column(place, "midi", pa.array([*values[:first], 440, *values[first + 1 :]], pa.int64()))
+    training = replace(pitch.PRESETS["small"].training, steps=2, batch=8, warmup=1, device="cpu")
+    replace(pitch.PRESETS["small"], training=training).run(replace(corpus, table=far), tmp_path / "run")
+    named = corpus.column("path")[first]
+    assert f"1 note left out, whose MIDI number is not from 24 to 107, such as {named}" in caplog.text
+
+
+def test_a_pitch_part_goes_on_learning_and_what_gives_no_notes_is_refused(corpus: Corpus, tmp_path: Path) -> None:
+    training = replace(pitch.PRESETS["small"].training, steps=1, batch=8, warmup=0, rate=1e-30, device="cpu")
+    recipe = replace(pitch.PRESETS["small"], training=training)
+    model = replace(recipe, init="loom").run(corpus, tmp_path / "run").model()
+    before = soundloom.load("loom").streams[0]
+    assert model.dim == 84  # notes, not their characteristic function
+    for name, weights in before.encoder.state_dict().items():
+        torch.testing.assert_close(model.streams[0].encoder.state_dict()[name], weights)
+    with pytest.raises(TrainingError, match="is a ResNet, which gives no notes: name another by --stream notes"):
+        replace(recipe, stream="resnet-student").run(corpus, tmp_path / "other")
+
+
 def test_notes_of_a_csv_are_text_and_what_is_no_number_is_named(corpus: Corpus, tmp_path: Path) -> None:
     def written(*midi: str | None) -> Corpus:
         values = pa.array([*midi, *[None] * (len(corpus) - len(midi))], pa.string())

@@ -22,7 +22,10 @@ __all__ = ["command"]
 @click.command("clusters")
 @common_options.library
 @click.option(
-    "--weights", cls=common_options.ListOption, metavar="PART=W,...", help="How much each part counts; 0 leaves it out."
+    "--weights",
+    cls=common_options.ListOption,
+    metavar="PART=W,...",
+    help="How much each part counts, times what the model counts it for; 0 leaves it out.",
 )
 @common_options.region_file
 @common_options.as_json

@@ -306,7 +306,8 @@ _speed = click.option(
     metavar="FACTOR",
     expose_value=False,
     callback=_keep,
-    help="Take files as if played at this speed: 0.1 brings 40 kHz to 4 kHz. Times stay those of the file.",
+    help="Take files as if played at this speed, from 0.001 to 1000: 0.1 brings 40 kHz to 4 kHz. Times stay those of "
+    "the file.",
 )
 
 

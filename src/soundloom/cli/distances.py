@@ -30,7 +30,10 @@ __all__ = ["command"]
 @click.option("--text", metavar="TEXT", help="Among sounds whose names, folders, titles or tags hold this.")
 @filters
 @click.option(
-    "--weights", cls=common_options.ListOption, metavar="PART=W,...", help="How much each part counts; 0 leaves it out."
+    "--weights",
+    cls=common_options.ListOption,
+    metavar="PART=W,...",
+    help="How much each part counts, times what the model counts it for; 0 leaves it out.",
 )
 def command(
     folder: Path,

@@ -20,6 +20,10 @@ class FiniteNumber(click.FloatRange):
             self.fail(f"{value!r} is not a number", param, ctx)
         return number
 
+    def _describe_range(self) -> str:
+        # Without bounds click would write x<=None.
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 class Name(click.types.StringParamType):
     """A name that is not empty: ``-m ""``, as of a shell variable that is not set, is refused."""

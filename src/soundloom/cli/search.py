@@ -96,7 +96,8 @@ _repeated = partial(click.option, multiple=True, type=common_options.Name())
     "--weights",
     cls=common_options.ListOption,
     metavar="PART=W,...",
-    help="How much each part counts; 0 leaves it out, below 0 repels.",
+    help="How much each part counts, times what the model counts it for: 1 if not named, 0 leaves it out, below 0 "
+    "repels. A search by pitch alone: pitch=1,timbre=0,texture=0,general=0. Words are known to one part alone.",
 )
 @click.option(
     "--share",
@@ -269,6 +270,8 @@ class _Search:
         self._count = count
         self._offline = offline
         self._reasons: list[Explanation] | None = None
+        itself = " besides the sound itself (--include-query)" if query.like else ""
+        self._nothing = f"nothing found{itself}: {query_title(query)}"
 
     def run(
         self,
@@ -302,8 +305,7 @@ class _Search:
         else:
             if self._query.names_only and (failed := failed_file(self._query.text, failures(self._folder))):
                 echo(failed, err=True)
-            itself = " besides the sound itself (--include-query)" if self._query.like else ""
-            echo(f"nothing found{itself}: {query_title(self._query)}", err=True)
+            echo(self._nothing, err=True)
         if self._query.names_only and not matches:
             complete = False  # as without --names
         unplayed = play_matches(matches) if play else []
@@ -365,6 +367,8 @@ class _Search:
         finally:
             for remark in (*(notice.text for notice in notices), *remarks):
                 echo(about + path_from_here(hints_for_query(remark)), err=True)
+        if not matches and not len(library.index()):
+            self._nothing = "nothing found: the library holds no sounds: add some with soundloom index"
         if explained and sound is not None:
             self._reasons = library.explain(sound.source, matches, start=sound.start, end=sound.end, decoding=decoding)
         for remark in regions_cut(query):

@@ -68,6 +68,8 @@ def load(
         CorpusError: no such name or path, no such option, or a copy that is not what it should be.
     """
     name = os.fspath(name_or_path)
+    if name == "csv" and root is not None and Path(root).suffix == ".csv":
+        name, root = os.fspath(root), None
     if root is None and not is_name(name):
         path = Path(name).expanduser()
         if path.suffix == ".parquet":

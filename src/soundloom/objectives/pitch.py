@@ -8,6 +8,7 @@ When not: streams whose embedding is not notes; predict labels instead, by a hea
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Self
@@ -18,12 +19,15 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from soundloom.corpora import Corpus, CorpusError
+from soundloom.counted import counted
 from soundloom.embedder import Stream
 from soundloom.feature_cache import Form
 from soundloom.objectives.base import Batch, Objective, TrainingData, register_objective
 from soundloom.objectives.labels import LabelBatchSampler
 
 __all__ = ["LOWEST_NOTE", "PitchObjective", "PitchSettings", "midi_numbers", "note_targets"]
+
+_log = logging.getLogger(__name__)
 
 LOWEST_NOTE = 24
 """MIDI number of the first of the notes: C1, 32.7 Hz."""
@@ -49,7 +53,19 @@ class PitchObjective(Objective):
     @classmethod
     def select(cls, settings: PitchSettings, corpus: Corpus, stream: Stream) -> Corpus:  # noqa: ARG003
         """The clips whose note is known and within the stream's range."""
-        return corpus.filter(mask=np.asarray(note_targets(corpus, stream.frontend.bins).any(axis=1)))
+        bins = stream.frontend.bins
+        within = np.asarray(note_targets(corpus, bins).any(axis=1))
+        beyond = [
+            path
+            for path, midi, found in zip(corpus.column("path"), midi_numbers(corpus), within.tolist(), strict=True)
+            if midi is not None and not found
+        ]
+        if beyond:
+            _log.warning(
+                "%s left out, whose MIDI number is not from %d to %d, such as %s",
+                counted(len(beyond), "note"), LOWEST_NOTE, LOWEST_NOTE + bins - 1, beyond[0],
+            )  # fmt: skip
+        return corpus.filter(mask=within)
 
     @classmethod
     def sampler(

@@ -221,8 +221,8 @@ def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
     words = words_of(corpus, recipe.tag_sources, recipe.tag_file)
     if not any(words):
         raise CorpusError(
-            f"{corpus.name} has no tags in {', '.join(recipe.tag_sources)}: take them from elsewhere with tag_sources "
-            "(tags, labels, names, embedded, published) or tag_file"
+            f"{corpus.name} has no tags in {', '.join(recipe.tag_sources)}: take them from elsewhere with "
+            "--tag-sources (tags, labels, names, embedded, published) or --tag-file"
         )
     vocabulary = Vocabulary.build(words, recipe.vocabulary, groups=corpus.split_groups())
     known = frozenset(vocabulary.tags)

@@ -263,6 +263,10 @@ class Finder:
             weights=query.weights,
             offline=self._offline,
         )
+        remark = self._tag_queries.remark_on_weights(
+            query.weights, beside_sound=len(vectors) > 0, offline=self._offline
+        )
+        self._remarks.extend(filter(None, [remark]))
         return embedding[None], weights, found_by
 
     def _embedded_or_stored(self, index: SearchIndex, sound: QuerySound, query: LibraryQuery) -> Embeddings:

@@ -31,6 +31,7 @@ from soundloom.engine_choice import load_default
 from soundloom.errors import ModelError, NothingFoundError, QueryError
 from soundloom.library.search.sentence_query import SentenceQueries
 from soundloom.library.search.terms.query_words import query_words, word_forms
+from soundloom.part_weights import complete_weights
 from soundloom.tags.model_words import Words, words_of_model
 
 if TYPE_CHECKING:
@@ -115,15 +116,38 @@ class TagQueries:
             offline: never fetch the published tag encoder.
 
         Raises:
-            QueryError: as for `Library.search_tags`.
+            QueryError: as for `Library.search_tags`; also, without a sound, a weight of 0 for their part.
             ModelError: the tags of the model cannot be read.
         """
         aligned = self._aligned_tags(offline)
+        own = complete_weights(self._settings.parts, weights)[aligned.part]
+        if sound is None and not own:
+            raise QueryError(
+                f"words are known to the part {aligned.part!r} alone, whose weight is 0: give it a weight, or no words"
+            )
         embedding = tag_embedding(aligned, self._settings, self._index.current(), tags, not_, sound=sound, share=share)
-        if sound is None:
-            # The other parts know no tags.
-            weights = {**dict.fromkeys(self._settings.parts, 0.0), aligned.part: 1.0, **(weights or {})}
-        return embedding, weights
+        # Of words alone the other parts have nothing to compare.
+        return embedding, weights if sound is not None else {
+            **dict.fromkeys(self._settings.parts, 0.0),
+            aligned.part: own,
+        }
+
+    def remark_on_weights(self, weights: Mapping[str, float] | None, *, beside_sound: bool, offline: bool) -> str:
+        """Which of a caller's weights change nothing, as one part alone knows words; empty if all count.
+
+        Args:
+            weights: as for `Library.search_tags`.
+            beside_sound: whether a sound is searched by as well.
+            offline: as for `query`.
+        """
+        part, given = self._aligned_tags(offline).part, weights or {}
+        if beside_sound:
+            silent = given.get(part, 1.0) == 0
+            return (
+                f"words are known to the part {part!r} alone: its weight is 0, so they change nothing" if silent else ""
+            )
+        idle = " and ".join(name for name, weight in given.items() if name != part and weight != 1)
+        return f"words are known to the part {part!r} alone: the weight of {idle} changes nothing" if idle else ""
 
     def probabilities(
         self, embeddings: Float[np.ndarray, "sounds dim"], tags: Sequence[str], *, offline: bool = False
