@@ -107,6 +107,7 @@ COMMANDS = (
     ("search .", 1, "is a folder"),
     ("search '*.wav'", 1, "name LIKE '%.wav'"),
     ("search 'ow*'", 1, "name LIKE 'ow%'"),
+    ("search 'o*[l]'", 1, "name LIKE 'o%[l]%'"),
     ("search owl --exclude birds", 2, '--where "path NOT LIKE'),
     ("search --saved owls", 1, "none is saved: save one in the page, soundloom serve"),
     ("map --saved owls", 2, "soundloom search --saved NAME"),

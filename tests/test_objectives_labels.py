@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from soundloom.corpora import Corpus
+from soundloom import corpora
+from soundloom.corpora import Corpus, CorpusError
 from soundloom.corpora.clips import clip_table
 from soundloom.embedder import Stream, Window
 from soundloom.encoders import Transformer, TransformerSettings
@@ -257,3 +258,11 @@ def test_impossible_heads_are_refused(settings: dict[str, object], message: str)
 def test_one_class_is_refused(seconds: FeatureDataset) -> None:
     with pytest.raises(ValueError, match="2 classes or more, got 1"):
         LabelObjective(LabelSettings(), seconds.form, dim=8, classes=1)
+
+
+def test_classes_that_no_clip_has_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label\na.wav,one\nb.wav,two\n")
+    corpus = corpora.load(tmp_path / "list.csv")
+    LabelObjective.check_classes(corpus)
+    with pytest.raises(CorpusError, match="has clips of 1 class, and learning from labels needs two or more"):
+        LabelObjective.check_classes(corpus.filter(mask=np.array([True, False])))

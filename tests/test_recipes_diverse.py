@@ -127,7 +127,7 @@ TRIPLETS = replace(
 def test_streams_learn_from_sounds_alone(corpus: Corpus, tmp_path: Path) -> None:
     unlabelled = corpora.load(corpus.root)
     assert unlabelled.classes == ()
-    with pytest.raises(CorpusError, match=r"has 0 classes, .* train diverse --objective triplet"):
+    with pytest.raises(CorpusError, match=r"has clips of 0 classes, .* train diverse --objective triplet"):
         TINY.run(unlabelled, tmp_path / "none")
     assert not (tmp_path / "none").exists()
     told: list[str] = []

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soundloom.corpora import Corpus, CorpusError
+from soundloom.counted import counted
 from soundloom.embedder import Stream
 from soundloom.errors import InvalidArgumentError
 from soundloom.feature_cache import FeatureDataset, Form
@@ -133,10 +134,12 @@ class LabelObjective(ClassObjective):
         Raises:
             CorpusError: it has fewer.
         """
-        if len(corpus.classes) < 2:
+        # Of a copy that is not the whole set, some classes may have no clips.
+        present = int(np.asarray(corpus.label_matrix()).any(axis=0).sum()) if corpus.classes else 0
+        if present < 2:
             raise CorpusError(
-                f"{corpus.name} has {len(corpus.classes)} classes, and learning from labels needs two or more; "
-                "triplets learn from the sounds alone (train triplet, or train diverse --objective triplet)"
+                f"{corpus.name} has clips of {counted(present, 'class', 'classes')}, and learning "
+                "from labels needs two or more; triplets learn from the sounds alone (train triplet, or train diverse --objective triplet)"
             )
 
     @classmethod

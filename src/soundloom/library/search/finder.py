@@ -221,7 +221,7 @@ class Finder:
             self._remarks.append(
                 f"a region of {min(lengths):g} s is compared with segments of {compared:g} s, which hold much else: to "
                 "find short sounds in long recordings, index these into a library of their own with "
-                f"--window {round(2 * seconds, 2):g} --hop {round(seconds, 2):g}"
+                f"--window {2 * seconds:.2g} --hop {seconds:.2g}"
             )
 
     def _vectors(

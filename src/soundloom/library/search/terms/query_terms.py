@@ -163,6 +163,8 @@ def _as_text(term: str) -> str:
 
 def _as_pattern(name: str) -> str:
     pattern = name.replace("'", "''").replace("*", "%").replace("?", "_")
+    if "." not in pattern and not pattern.endswith("%"):
+        pattern += "%"  # names have endings
     condition = f"name LIKE '{pattern}'"
     return f"LibraryQuery(where={condition!r})"
 
