@@ -262,6 +262,8 @@ def test_one_class_is_refused(seconds: FeatureDataset) -> None:
 
 def test_classes_that_no_clip_has_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\na.wav,one\nb.wav,two\n")
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / name).write_bytes(b"x")
     corpus = corpora.load(tmp_path / "list.csv")
     LabelObjective.check_classes(corpus)
     with pytest.raises(CorpusError, match="has clips of 1 class, and learning from labels needs two or more"):

@@ -139,7 +139,8 @@ class LabelObjective(ClassObjective):
         if present < 2:
             raise CorpusError(
                 f"{corpus.name} has clips of {counted(present, 'class', 'classes')}, and learning "
-                "from labels needs two or more; triplets learn from the sounds alone (train triplet, or train diverse --objective triplet)"
+                "from labels needs two or more; triplets learn from the sounds alone (train triplet, or train diverse "
+                "--objective triplet)"
             )
 
     @classmethod
