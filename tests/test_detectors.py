@@ -60,6 +60,16 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Annotati
     return path, recording(path, [5.0, 17.4, 18.6, 40.0, 55.1], seconds=90, seed=9)
 
 
+def test_figures_of_a_single_marked_region_are_not_measured(marked: list[Annotation], tmp_path: Path) -> None:
+    one = Detector.train(["chirp"], marked[:1], model=MODEL, workers=1)
+    (label,) = one.labels
+    assert (label.quality.held_out, label.quality.average_precision) == ("nothing", None)
+    one.save(tmp_path / "one.detector")
+    (row,) = [line for line in (tmp_path / "one.detector/README.md").read_text().splitlines() if "| chirp |" in line]
+    assert row.count("not measured") == 2
+    assert row.endswith("| not measured |")
+
+
 def test_calls_are_found_in_a_recording_of_which_nothing_was_marked(
     detector: Detector, night: tuple[Path, list[Annotation]]
 ) -> None:

@@ -261,9 +261,11 @@ def card(detector: Detector, name: str, rounds: Sequence[dict[str, Any]] = ()) -
     for one in detector.labels:
         quality, point = one.quality, one.calibration.point(Aim(probability=0.5))
         precision = quality.average_precision or "not measured: mark regions of two recordings or more"
+        # A score of what was learned from says nothing of other recordings.
+        at_half = f"{point.precision}, {point.recall}" if quality.average_precision else "not measured"
         lines.append(
             f"| {one.label} | {quality.positive} | {quality.negative} | {quality.unlabelled} | {precision} | "
-            f"{quality.held_out} | {one.calibration.frequency} | {point.precision}, {point.recall} |"
+            f"{quality.held_out} | {one.calibration.frequency} | {at_half} |"
         )
     changed = {
         key: value for key, value in detector.decoding.to_data().items() if value != DecodeOptions().to_data()[key]

@@ -95,12 +95,12 @@ class LoomRecipe(Recipe):
     """
 
     keep: str | None = None
-    general_steps: int = 2600
+    general_steps: int = 5000
     timbre_steps: int = 1200
     pitch_steps: int = 2000
     init: str | None = None
     layers: tuple[int, ...] = (2, 3, 4)
-    distillation: DistillationSettings = field(default_factory=DistillationSettings)
+    distillation: DistillationSettings = field(default_factory=lambda: DistillationSettings(mixtures=4.0, quieter=30.0))
     apart_from: tuple[str, ...] = ()
     validation: float = 0.05
     precision: Precision = "32"
