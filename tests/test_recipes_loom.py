@@ -185,6 +185,12 @@ SMALL = loom.LoomRecipe(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("given", [{"copied": 0}, {"steadiness": -1.0}, {"steadiness": float("nan")}])
+def test_copies_that_cannot_be_had_are_refused(given: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="copied must be 1 or more and steadiness 0 or more"):
+        replace(SMALL, **given)  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from soundloom.corpora import Corpus
 from soundloom.distributed import rank_and_world_size
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
 from soundloom.encoders import Identity, PitchEncoder
+from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.training_clips import keep_training_clips
 from soundloom.feature_cache import CacheProgress
@@ -117,6 +118,12 @@ class LoomRecipe(Recipe):
     seed: int = 0
 
     name = "loom"
+
+    def __post_init__(self) -> None:
+        if self.copied < 1 or not 0 <= self.steadiness < float("inf"):
+            raise InvalidArgumentError(
+                f"copied must be 1 or more and steadiness 0 or more, got {self.copied} and {self.steadiness}"
+            )
 
     def run(self, corpus: Corpus, out: Path, options: RunOptions = RunOptions()) -> Run:
         """Train the streams, reduce, weave, and learn the words; see `Recipe.run`.
