@@ -57,7 +57,7 @@ def test_what_embed_wrote_is_searched_as_if_it_had_been_indexed(sounds: Path, en
 def test_which_parts_are_centred_comes_along(sounds: Path) -> None:
     assert run("embed", sounds, "-o", "e.npz", "-m", "loom", "-j", "1").exit_code == 0
     assert run("import", "e.npz", "-l", "imported.loom").exit_code == 0
-    assert Library.open("imported.loom").settings.centred == ("timbre", "texture", "general")
+    assert Library.open("imported.loom").settings.centred == ("pitch", "timbre", "texture", "general")
     with np.load("e.npz") as arrays:
         kept = dict(arrays)
     kept["about"] = np.array(json.dumps({**json.loads(str(kept["about"])), "centred": ["nobody"]}))

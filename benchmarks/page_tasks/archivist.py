@@ -147,6 +147,7 @@ def switch_libraries(desk: Desk) -> None:
     """Go over to another library of the server, and back."""
     desk.visit()
     chosen = desk.page.get_by_role("combobox", name="Library")
+    expect(chosen.locator("option").nth(1)).to_be_attached()
     here, there = (one.inner_text() for one in chosen.locator("option").all()[:2])
     chosen.select_option(there)
     desk.page.wait_for_url("**/libraries/**")

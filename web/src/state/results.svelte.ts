@@ -153,7 +153,10 @@ class Results {
       this.k = wish.k;
       this.error = null;
       messages.speak(found.hits.length ? `${wish.files ? plural(found.hits.length, 'file') : library.counted(found.total)}, first ${found.hits[0]?.name}` : 'No sound found');
-      void painted(wish.steering ? 'steer' : 'search', wish.since).then(() => (this.settled = !this.asking));
+      void painted(wish.steering ? 'steer' : 'search', wish.since).then(() => {
+        // Results that others have taken the place of may be painted late, and say nothing of these.
+        if (wish.parameters === this.asked) this.settled = !this.asking;
+      });
     } catch (cause) {
       // Cancelled: either by a person or by the next question, which is being asked.
       if (cause instanceof DOMException) return;
