@@ -26,13 +26,17 @@ from soundloom.corpora import Corpus
 from soundloom.embedder import Embedder
 from soundloom.evaluation import extraction, splits
 from soundloom.evaluation.probes.linear import LinearProbeSettings, linear_probe
+from soundloom.evaluation.scores import average_precisions
 from soundloom.models import load
 from soundloom.objectives.pitch import midi_numbers
-from soundloom.recipes.loom import COPIES
+from soundloom.recipes.loom import QUIETER
 
 FEWEST = 5
 EVERY = 12
 PLACES = 10
+
+LAST = -2.0
+"""Below any cosine."""
 
 
 def main() -> None:
@@ -69,7 +73,10 @@ def _ranking(model: Embedder, corpus: Corpus, vectors: Vectors) -> dict[str, flo
     chosen = np.array([shared[label] >= FEWEST for label in labels])
     nature = np.isin(np.array(corpus.column("kind"))[chosen], ["env", "animal"])
     labels = labels[chosen]
-    found = _average_precisions(_similarities(model, vectors[chosen]), labels[:, None] == labels)
+    same = labels[:, None] == labels
+    np.fill_diagonal(same, False)
+    # A class for each sound: those of its label, ranked by their similarity to it.
+    found = average_precisions(_similarities(model, vectors[chosen]), same)
     return {
         f"mean average precision, {len(found)} sounds": float(found.mean()),
         f"environmental and animal, {nature.sum()}": float(found[nature].mean()),
@@ -85,7 +92,7 @@ def _notes(model: Embedder, corpus: Corpus, vectors: Vectors) -> dict[str, float
     vectors = vectors[single]
     others = (notes[:, None] == notes) & (instruments[:, None] != instruments)
     similarities = _similarities(model, vectors)
-    similarities[instruments[:, None] == instruments] = -np.inf
+    similarities[instruments[:, None] == instruments] = LAST
     folds = _folds(instruments)
     pitch = vectors[:, model.parts["pitch"]]
     return {
@@ -97,10 +104,8 @@ def _notes(model: Embedder, corpus: Corpus, vectors: Vectors) -> dict[str, float
 
 def _quieter(model: Embedder, corpus: Corpus, vectors: Vectors, cache: Path | None) -> dict[str, float]:
     mask = np.arange(len(corpus)) % EVERY == 0
-    quieter = next(copy for copy in COPIES if "quieter" in copy.name)
-    copies = extraction.extract_features(
-        corpus.filter(mask=mask), extraction.clip_extractor(model, quieter), cache=cache
-    )
+    extractor = extraction.clip_extractor(model, QUIETER)
+    copies = extraction.extract_features(corpus.filter(mask=mask), extractor, cache=cache)
     every = np.concatenate([vectors, copies.vectors])
     # Copies are compared as queries are: by the statistics of the collection.
     scaled = _unit(ranked("", model, every, of=len(vectors))[""])
@@ -112,23 +117,13 @@ def _similarities(model: Embedder, vectors: Vectors) -> Float[np.ndarray, "clips
     """Of every clip with every other; of itself, the lowest."""
     scaled = _unit(ranked("", model, vectors)[""])
     similarities = scaled @ scaled.T
-    np.fill_diagonal(similarities, -np.inf)
+    np.fill_diagonal(similarities, LAST)
     return similarities
 
 
 def _unit(vectors: Vectors) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-
-
-def _average_precisions(
-    similarities: Float[np.ndarray, "clips clips"], same: Bool[np.ndarray, "clips clips"]
-) -> Float[np.ndarray, " clips"]:
-    """Of every clip as a query among all others."""
-    order = np.argsort(-similarities, axis=1, kind="stable")[:, :-1]
-    right = np.take_along_axis(same, order, axis=1)
-    precisions = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
-    return np.asarray((precisions * right).sum(axis=1) / np.maximum(right.sum(axis=1), 1))
 
 
 def _precision(similarities: Float[np.ndarray, "clips clips"], same: Bool[np.ndarray, "clips clips"]) -> float:

@@ -47,6 +47,7 @@ def test_help_is_quick_and_shows_examples() -> None:
         result = run(command, "--help")
         assert result.exit_code == 0
         assert "Example" in result.output or command == "models"
+        assert "None]" not in result.output, command  # a range without bounds
     assert set(COMMANDS) == set(main.commands)
 
 

@@ -21,12 +21,7 @@ __all__ = ["command"]
 
 @click.command("clusters")
 @common_options.library
-@click.option(
-    "--weights",
-    cls=common_options.ListOption,
-    metavar="PART=W,...",
-    help="How much each part counts, times what the model counts it for; 0 leaves it out.",
-)
+@common_options.steering
 @common_options.region_file
 @common_options.as_json
 def command(folder: Path, weights: str | None, out: Path | None, json_wanted: bool) -> None:

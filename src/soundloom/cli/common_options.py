@@ -222,6 +222,13 @@ model = click.option(
     help="The model, such as logmel+mfcc or ./saved; see: soundloom models.",
 )
 
+steering = click.option(
+    "--weights",
+    cls=ListOption,
+    metavar="PART=W,...",
+    help="How much each part counts, times what the model counts it for; 0 leaves it out.",
+)
+
 weight_files = click.option(
     "--weights",
     "files",

@@ -29,12 +29,7 @@ __all__ = ["command"]
 @click.option("--all", "every", is_flag=True, help="Every pair: as many rows as the square of the segments.")
 @click.option("--text", metavar="TEXT", help="Among sounds whose names, folders, titles or tags hold this.")
 @filters
-@click.option(
-    "--weights",
-    cls=common_options.ListOption,
-    metavar="PART=W,...",
-    help="How much each part counts, times what the model counts it for; 0 leaves it out.",
-)
+@common_options.steering
 def command(
     folder: Path,
     out: Path,

@@ -35,12 +35,7 @@ __all__ = ["command"]
     metavar="FOLDER",
     help="Also write it with its sounds, as a folder whose index.html any browser opens.",
 )
-@click.option(
-    "--weights",
-    cls=common_options.ListOption,
-    metavar="PART=W,...",
-    help="How much each part counts, times what the model counts it for; 0 leaves it out.",
-)
+@common_options.steering
 @click.option("--recompute", is_flag=True, help="Compute it anew even if one is kept.")
 @common_options.as_json
 def command(

@@ -263,8 +263,10 @@ LENGTHS = {"pitch": 0.3, "timbre": 0.3, "texture": 1.0, "general": 1.0}
 """Lengths of the parts beside each other, for where embeddings are compared whole and unweighed."""
 
 
+QUIETER = extraction.Disturbance("20 dB quieter", lambda samples: samples * np.float32(0.1))
+
 COPIES = (
-    extraction.Disturbance("20 dB quieter", lambda samples: samples * np.float32(0.1)),
+    QUIETER,
     extraction.Disturbance("6 % faster", lambda samples: soxr.resample(samples, 1.06, 1.0)),
     extraction.Disturbance("6 % slower", lambda samples: soxr.resample(samples, 1.0, 1.06)),
 )
