@@ -92,6 +92,10 @@ def test_words_are_searched_by_where_the_model_knows_them(
     best = client.get(f"{API}/search", params={"tag": ["drone", "wind"], "not": "rain", "k": 3}).json()["hits"][0]
     # Without a sound the parts that know no words do not count.
     assert (best["id"], best["similarity"]) == (low["id"], pytest.approx(best["parts"]["logmel"], abs=1e-5))
+    weighed = client.get(f"{API}/search", params={"tag": ["drone", "wind"], "not": "rain", "weights": "mfcc:5"}).json()
+    assert weighed["remarks"] == ["words are known to the part 'logmel' alone: the weight of mfcc changes nothing"]
+    assert (weighed["hits"][0]["id"], weighed["hits"][0]["similarity"]) == (low["id"], best["similarity"])
+    asked.pop()
     search(client, tag="drone", like=high["id"], share=0.25)
     assert asked == [("logmel", ["drone", "wind"], ["rain"], False, 0.5), ("logmel", ["drone"], [], True, 0.25)]
     refused(client.get(f"{API}/search", params={"tag": "cat"}), 422, "bad_query")

@@ -155,7 +155,7 @@ class SearchResult(ResponseModel):
 
     hits: list[SegmentEntry]
     total: int = Field(description="How many segments satisfy the filters, found or not.")
-    remarks: list[str] = Field(default=[], description="Why nothing can be found.")
+    remarks: list[str] = Field(default=[], description="Why nothing can be found, and which weights change nothing.")
     version: str = Field(description="Of the library that was searched; as `/library` gives it.")
     milliseconds: float
 

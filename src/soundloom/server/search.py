@@ -17,6 +17,7 @@ from soundloom.errors import AudioError, NothingFoundError
 from soundloom.library import (
     Explanation,
     Library,
+    LibraryTags,
     Match,
     QuerySound,
     Segment,
@@ -109,7 +110,7 @@ class Search:
         catalogue = self._catalogue()
         where = query.row_filter(catalogue) or None
         weights: Mapping[str, float] | None = parse_weights(query.weights)
-        exclude = None
+        exclude, remark = None, ""
         if query.like is not None:
             segment = catalogue.segment(query.like)
             start, end = _region(query, segment)
@@ -119,12 +120,9 @@ class Search:
         index = self._library.index()
         mean = None if embedding is None else mean_of_pieces(index, embedding)
         if query.tag or query.without:
-            if not self._library.tags.vocabulary(offline=True):
-                model = self._library.settings.model
-                raise ApiError(
-                    409, "tags_not_searchable", f"the model {model!r} of this library does not understand words"
-                )
-            mean, weights = self._library.tags.query(
+            tags = self._tags_with_words()
+            remark = tags.remark_on_weights(weights, beside_sound=mean is not None, offline=True)
+            mean, weights = tags.query(
                 query.tag, query.without, sound=mean, share=query.share, weights=weights, offline=True
             )
             embedding = mean
@@ -150,10 +148,22 @@ class Search:
         result = SearchResult(
             hits=catalogue.show(hits, explained, self._columns(hits, query.column)),
             total=total,
+            remarks=[remark] if remark else [],
             version=str(catalogue.version),
             milliseconds=_since(began),
         )
         return result.model_dump_json(exclude_none=True)
+
+    def _tags_with_words(self) -> LibraryTags:
+        """The library's tags.
+
+        Raises:
+            ApiError: its model knows no words.
+        """
+        if not self._library.tags.vocabulary(offline=True):
+            model = self._library.settings.model
+            raise ApiError(409, "tags_not_searchable", f"the model {model!r} of this library does not understand words")
+        return self._library.tags
 
     def find(self, query: FileQuery) -> FoundFiles:
         """The files that text, sounds and filters find.

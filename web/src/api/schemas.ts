@@ -642,7 +642,7 @@ export interface SearchResult {
   hits: SegmentEntry[];
   /** How many segments satisfy the filters, found or not. */
   total: number;
-  /** Why nothing can be found. */
+  /** Why nothing can be found, and which weights change nothing. */
   remarks: string[];
   /** Of the library that was searched; as `/library` gives it. */
   version: string;

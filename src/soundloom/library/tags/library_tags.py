@@ -30,13 +30,14 @@ class LibraryTags:
     Args:
         index: the library's search index.
         editor: writes the edits.
-        queries: searches by tags; its `vocabulary` and `query` are offered as they are.
+        queries: searches by tags; its `vocabulary`, `query` and `remark_on_weights` are offered as they are.
     """
 
     def __init__(self, index: IndexCache, editor: TagEditor, queries: TagQueries) -> None:
         self._index = index
         self._editor = editor
         self.vocabulary, self.query = queries.vocabulary, queries.query
+        self.remark_on_weights = queries.remark_on_weights
 
     def edit(self, tag: str, *, add: Iterable[SegmentRef] = (), remove: Iterable[SegmentRef] = ()) -> Edit:
         """Give a tag to some segments and take it from others, in one commit that `Edit.revert` takes back.
