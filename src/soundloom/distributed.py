@@ -1,4 +1,4 @@
-"""Differentiable all-gather of embeddings over the processes of a distributed run.
+"""The processes of a distributed run: which one this is, a differentiable all-gather over all, and their end.
 
 A loss that compares the examples of a batch with one another sees, on several devices, only its own share of them.
 Gathered, each of R processes has the loss of its examples against all. With L = (1 / R) sum_r L_r and e_s the
@@ -13,13 +13,14 @@ statistics stay each process's own).
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, distributed
 
-__all__ = ["all_gather", "rank_and_world_size"]
+__all__ = ["all_gather", "leave_group", "rank_and_world_size"]
 
 
 def rank_and_world_size() -> tuple[int, int]:
@@ -27,6 +28,14 @@ def rank_and_world_size() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def leave_group() -> None:
+    """Go on as the only process where a distributed run is over, with all threads that its processes here shared."""
+    world = rank_and_world_size()[1]
+    if world > 1:
+        distributed.destroy_process_group()
+        torch.set_num_threads(min(torch.get_num_threads() * world, os.cpu_count() or 1))
 
 
 def all_gather(values: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "gathered ..."]:

@@ -163,6 +163,7 @@ def _train(
 ) -> None:
     """Resolve the settings, read the corpus, train, and say where the model is."""
     from soundloom.cli.progress_bars import followed
+    from soundloom.distributed import rank_and_world_size
     from soundloom.recipes import RunOptions
     from soundloom.training.flat_config import read_yaml, resolve
 
@@ -174,7 +175,8 @@ def _train(
     with followed() as (preparing, progress):
         options = RunOptions(resume=not restart, workers=workers, progress=progress, preparing=preparing)
         run = recipe.run(corpus, out, options)
-    _report(run)
+    if rank_and_world_size()[0] == 0:
+        _report(run)
 
 
 def _implied(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:

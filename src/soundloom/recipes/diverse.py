@@ -38,6 +38,7 @@ from typing import cast
 import torch
 
 from soundloom.corpora import Corpus
+from soundloom.distributed import leave_group, rank_and_world_size
 from soundloom.embedder import Embedder, Stream, Window, Woven
 from soundloom.encoders import Encoder, initialise
 from soundloom.errors import InvalidArgumentError
@@ -154,6 +155,9 @@ class DiverseRecipe(Recipe):
             ParallelJob(name=name, work=_train_stream, arguments=(name, self, corpus, out, quiet)) for name in order
         ]
         runs: list[Run] = run_parallel(jobs, self.at_a_time(), report)
+        if rank_and_world_size()[0] > 0:
+            return Run.of_parts(out, runs, time.monotonic() - started)
+        leave_group()
         model = model_of(out, self.streams)
         labelled = len(corpus.classes) > 1
         save_pretrained(

@@ -35,7 +35,7 @@ import torch
 from jaxtyping import Float, Int64
 
 from soundloom.corpora import Corpus
-from soundloom.distributed import rank_and_world_size
+from soundloom.distributed import leave_group, rank_and_world_size
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
 from soundloom.encoders import Identity, PitchEncoder
 from soundloom.errors import InvalidArgumentError
@@ -136,8 +136,10 @@ class LoomRecipe(Recipe):
         started = time.monotonic()
         open_folder(out, self, f"soundloom train {self.name}")
         runs = [_general(self).run(corpus, out / "general", options)]
+        # Only the general part is learned by several processes.
         if rank_and_world_size()[0] > 0:
             return runs[0]
+        leave_group()
         (student,) = streams_of(runs[0].model())
         student = _centred(student)
         wide = student.with_layers(self.layers, "mean,max").renamed("general")
