@@ -48,7 +48,17 @@ def test_help_is_quick_and_shows_examples() -> None:
         assert result.exit_code == 0
         assert "Example" in result.output or command == "models"
         assert "None]" not in result.output, command  # a range without bounds
+        assert " RANGE" not in result.output, command
     assert set(COMMANDS) == set(main.commands)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"), [("-k", "'abc' is not a valid integer."), ("--above", "'abc' is not a valid number.")]
+)
+def test_what_is_no_number_is_refused_in_plain_words(option: str, expected: str) -> None:
+    result = run("tag", "--examples", option, "abc")
+    assert result.exit_code == 2
+    assert expected in result.output
 
 
 def test_help_and_lists_import_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,10 +23,12 @@ from typing import Any
 
 import pytest
 
+from helpers.command_line import run
 from helpers.server import API, made_library, served
 from soundloom.library import Library
 from soundloom.server.http.json_log import JsonLines
 from soundloom.server.http.metrics import RequestMetrics
+from soundloom.server.settings import ServerSettings
 
 TOKEN = "a-token-of-the-tests-alone"
 
@@ -201,6 +203,19 @@ def test_it_logs_lines_of_json_and_ends_by_sigterm_after_its_answers(library: Li
 
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
+@pytest.mark.parametrize(("host", "said"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_who_listens_everywhere_is_given_the_address_for_others(
+    host: str, said: bool, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(library: Library, settings: ServerSettings, *, ready: Callable[[str], None], **_: Any) -> None:
+        ready(f"http://127.0.0.1:{settings.port}/")
+
+    monkeypatch.setattr("soundloom.server.serve", serve)
+    output = run("serve", library.folder, "--host", host, "--no-open", "--offline").output
+    assert "http://127.0.0.1:8765/" in output
+    assert ("From other machines: the same, with this machine's address" in output) == said
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import click
 
 from soundloom import part_weights
 from soundloom.cli.console import echo
-from soundloom.cli.option_types import FiniteNumber, Name
+from soundloom.cli.option_types import FiniteNumber, Integer, Name
 from soundloom.cli.repeated_options import ListOption, OnceOption
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.library.library_files import INDEXING_FILE, is_library
@@ -273,7 +273,7 @@ hop = click.option(
 )
 
 workers = click.option(
-    "-j", "--workers", type=click.IntRange(min=1), help="Files at a time.  [default: one for each processor]"
+    "-j", "--workers", type=Integer(min=1), help="Files at a time.  [default: one for each processor]"
 )
 
 _DECODING = "soundloom.decoding"
@@ -294,7 +294,7 @@ _channels = click.option(
 )
 _track = click.option(
     "--track",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     metavar="N",
     expose_value=False,
     callback=_keep,

@@ -16,7 +16,7 @@ from soundloom.cli.console import echo, print_failures, print_json
 from soundloom.cli.detect import check_sites, decoding_as_asked, minutes_of, print_unread
 from soundloom.cli.detector_examples import background_of, library_decoding, sound_marks, table_marks
 from soundloom.cli.filter_options import deployed, pop_deployed
-from soundloom.cli.option_types import FiniteNumber
+from soundloom.cli.option_types import FiniteNumber, Integer
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 from soundloom.safe_text import printable
@@ -190,7 +190,7 @@ def push(name: str, repository: str, private: bool | None) -> None:
 @common_options.sounds
 @click.option("-d", "--detector", "name", required=True, metavar="DETECTOR", help="Its folder, or its name here.")
 @click.option("--label", metavar="LABEL", help="Of a detector of several.  [default: its first]")
-@click.option("-n", "count", type=click.IntRange(min=1), default=20, show_default=True, help="How many windows.")
+@click.option("-n", "count", type=Integer(min=1), default=20, show_default=True, help="How many windows.")
 @click.option(
     "--by", type=click.Choice(["diversity", "doubt", "random", "density"]), default="diversity", show_default=True,
     help="What a mark would teach most, unlike each other or not; at random; or windows of every score, for density.",

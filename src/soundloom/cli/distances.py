@@ -10,6 +10,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import echo
 from soundloom.cli.filter_options import filters, pop_filter
+from soundloom.cli.option_types import Integer
 from soundloom.cli.progress_bars import step_bar
 from soundloom.counted import counted
 
@@ -25,7 +26,7 @@ __all__ = ["command"]
     metavar="FILE",
     help="Where to write: a .csv or .parquet file.",
 )
-@click.option("--nearest", type=click.IntRange(min=1), default=10, show_default=True, help="How many others of each.")
+@click.option("--nearest", type=Integer(min=1), default=10, show_default=True, help="How many others of each.")
 @click.option("--all", "every", is_flag=True, help="Every pair: as many rows as the square of the segments.")
 @click.option("--text", metavar="TEXT", help="Among sounds whose names, folders, titles or tags hold this.")
 @filters

@@ -11,6 +11,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import Styled, cell, echo, print_failures, table_console
+from soundloom.cli.option_types import Integer
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.local_path import local_path
 
@@ -70,9 +71,7 @@ out = click.option(
     "-o", "--out", type=common_options.LocalPath(), metavar="FOLDER", help="Write results.json and report.html here."
 )
 
-seed = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What chance is drawn from."
-)
+seed = click.option("--seed", type=Integer(min=0), default=0, show_default=True, help="What chance is drawn from.")
 
 cache = click.option(
     "--cache",

@@ -1,4 +1,7 @@
-"""Types of what options take: names that are not empty, and numbers that are none of ``nan`` and ``inf``."""
+"""Types of what options take: names that are not empty, integers, and numbers that are none of ``nan`` and ``inf``.
+
+What is wrong is said in a user's words: click's own types speak of a "valid integer range".
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from typing import Any
 
 import click
 
-__all__ = ["FiniteNumber", "Name"]
+__all__ = ["FiniteNumber", "Integer", "Name"]
 
 
 class FiniteNumber(click.FloatRange):
     """A number within bounds, if there are any, that is one."""
+
+    name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See `click.ParamType`."""
@@ -23,6 +28,12 @@ class FiniteNumber(click.FloatRange):
     def _describe_range(self) -> str:
         # Without bounds click would write x<=None.
         return "" if self.min is None and self.max is None else super()._describe_range()
+
+
+class Integer(click.IntRange):
+    """An integer within bounds."""
+
+    name = "integer"
 
 
 class Name(click.types.StringParamType):

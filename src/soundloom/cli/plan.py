@@ -11,7 +11,7 @@ from soundloom.cli import common_options
 from soundloom.cli.console import echo, print_json, print_left_out
 from soundloom.cli.index import checked, listed, open_or_create
 from soundloom.cli.model_loader import model_loader
-from soundloom.cli.option_types import FiniteNumber
+from soundloom.cli.option_types import FiniteNumber, Integer
 from soundloom.counted import counted
 from soundloom.library.storage.exclusions import patterns_file
 
@@ -40,7 +40,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--shard-files",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     metavar="N",
     help="Files of a shard, at most.  [default: a 64th of all, not more than 1,000]",
 )

@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import common_options, evaluate_options, reproduce_options
 from soundloom.cli.console import echo, print_json
+from soundloom.cli.option_types import Integer
 
 if TYPE_CHECKING:
     from soundloom.recipes.coala import CoalaRecipe
@@ -34,14 +35,14 @@ __all__ = ["command"]
     metavar="NAME,...",
     help="Where tags come from: tags, labels, names, embedded, published.",
 )
-@click.option("--epochs", type=click.IntRange(min=0), help="Passes over the sounds; 0 to take the steps as they are.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, with --epochs 0.")
-@click.option("--batch", type=click.IntRange(min=2), help="Sounds a step, instead of the preset's.")
+@click.option("--epochs", type=Integer(min=0), help="Passes over the sounds; 0 to take the steps as they are.")
+@click.option("--steps", type=Integer(min=1), help="Steps of each training, with --epochs 0.")
+@click.option("--batch", type=Integer(min=2), help="Sounds a step, instead of the preset's.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
-@click.option("--runs", type=click.IntRange(min=1), default=10, show_default=True, help="Trainings of each perceptron.")
+@click.option("--runs", type=Integer(min=1), default=10, show_default=True, help="Trainings of each perceptron.")
 @click.option(
     "--components",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     default=64,
     show_default=True,
     help="Principal components of the embeddings that are correlated with acoustic features.",

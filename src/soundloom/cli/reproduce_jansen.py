@@ -9,6 +9,7 @@ import click
 
 from soundloom.cli import evaluate_options, reproduce_options
 from soundloom.cli.console import cell, echo, print_json, table_console
+from soundloom.cli.option_types import Integer
 
 if TYPE_CHECKING:
     from soundloom.recipes.triplet import TripletRecipe
@@ -30,27 +31,25 @@ __all__ = ["command"]
 @reproduce_options.preset("triplet")
 @reproduce_options.config("triplet")
 @click.option("--stream", metavar="NAME", help="What learns, instead of the preset's.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps of each training, at most half of them warming up.")
-@click.option("--batch", type=click.IntRange(min=2), help="Triplets a step, instead of the preset's.")
+@click.option("--steps", type=Integer(min=1), help="Steps of each training, at most half of them warming up.")
+@click.option("--batch", type=Integer(min=2), help="Triplets a step, instead of the preset's.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
 @click.option(
-    "--folds", type=click.IntRange(min=1), help="Measure on so many of each corpus's folds; the topline learns in each."
+    "--folds", type=Integer(min=1), help="Measure on so many of each corpus's folds; the topline learns in each."
 )
-@click.option("--runs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each classifier.")
-@click.option(
-    "--epochs", type=click.IntRange(min=1), default=200, show_default=True, help="Most epochs of each classifier."
-)
+@click.option("--runs", type=Integer(min=1), default=1, show_default=True, help="Trainings of each classifier.")
+@click.option("--epochs", type=Integer(min=1), default=200, show_default=True, help="Most epochs of each classifier.")
 @click.option(
     "--segments",
-    type=click.IntRange(min=0),
+    type=Integer(min=0),
     default=20,
     show_default=True,
     help="Clips a class of table 2; 0: no table.",
 )
-@click.option("--draws", type=click.IntRange(min=1), default=3, show_default=True, help="How often they are drawn.")
+@click.option("--draws", type=Integer(min=1), default=3, show_default=True, help="How often they are drawn.")
 @click.option(
     "--scratch-steps",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     default=1000,
     show_default=True,
     help="Steps of the network from scratch.",

@@ -9,6 +9,7 @@ import click
 from soundloom.cli import common_options, evaluate_options, reproduce_options
 from soundloom.cli.console import echo
 from soundloom.cli.model_loader import model_loader
+from soundloom.cli.option_types import Integer
 
 __all__ = ["command"]
 
@@ -20,7 +21,7 @@ __all__ = ["command"]
 )
 @click.option("--layer", "layers", type=int, multiple=True, metavar="N", help="Only these layers.  [default: all]")
 @reproduce_options.out("niizumi", "results.json, tables.md, report.html and a figure for each model.")
-@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings that are averaged.")
+@click.option("--runs", type=Integer(min=1), default=3, show_default=True, help="Trainings that are averaged.")
 @evaluate_options.seed
 @common_options.weight_files
 @common_options.offline

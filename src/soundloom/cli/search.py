@@ -16,7 +16,7 @@ from soundloom.cli.filter_options import filters, pop_filter
 from soundloom.cli.match_output import copy_matches, draw_matches, name_unreadable, regions_of, write_regions
 from soundloom.cli.match_table import print_matches
 from soundloom.cli.model_loader import model_loader
-from soundloom.cli.option_types import FiniteNumber
+from soundloom.cli.option_types import FiniteNumber, Integer
 from soundloom.cli.player import play_matches
 from soundloom.cli.search_query import (
     check_library,
@@ -82,7 +82,7 @@ _repeated = partial(click.option, multiple=True, type=common_options.Name())
     "--limit",
     "--top",
     "count",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     default=10,
     show_default=True,
     help="How many hits.",

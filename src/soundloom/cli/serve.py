@@ -6,12 +6,14 @@ import secrets
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import echo
 from soundloom.cli.model_loader import model_loader
+from soundloom.cli.option_types import Integer
 from soundloom.errors import QueryError
 
 __all__ = ["command"]
@@ -20,7 +22,7 @@ __all__ = ["command"]
 @click.command("serve")
 @click.argument("folders", type=common_options.LibraryPath(), nargs=-1, metavar="[LIBRARY]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
+@click.option("--port", type=Integer(0, 65535), default=8765, show_default=True, help="0 for any that is free.")
 @click.option(
     "--token",
     envvar="SOUNDLOOM_TOKEN",
@@ -81,6 +83,8 @@ def command(
     def ready(address: str) -> None:
         verb = "is" if len(libraries) == 1 else "are"
         echo(f"{' and '.join(map(str, dict.fromkeys(folders)))} {verb} at {address}  (Ctrl-C stops)")
+        if not is_loopback(host) and is_loopback(urlsplit(address).hostname or ""):
+            echo("From other machines: the same, with this machine's address in place of 127.0.0.1.")
         if opened:
             webbrowser.open(address)
 

@@ -10,7 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_failures, print_json, print_left_out, print_notices
-from soundloom.cli.option_types import FiniteNumber
+from soundloom.cli.option_types import FiniteNumber, Integer
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.cli.tag_examples import command as examples
 from soundloom.counted import counted
@@ -60,7 +60,7 @@ def command() -> None:
 )
 @click.option("--frames", is_flag=True, help="Tags of every second instead of every file.")
 @click.option("--explain", is_flag=True, help="Show how much each part of the model contributed to a score.")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Most tags of a segment.")
+@click.option("--top", type=Integer(min=1), default=5, show_default=True, help="Most tags of a segment.")
 @click.option("--least", type=FiniteNumber(0, 1), default=0.1, show_default=True, help="Lowest score that is shown.")
 @common_options.region_file
 @common_options.weight_files

@@ -14,7 +14,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import cell, echo, print_copies, print_json, table_console
-from soundloom.cli.option_types import FiniteNumber
+from soundloom.cli.option_types import FiniteNumber, Integer
 from soundloom.cli.search_query import query_terms
 from soundloom.counted import counted
 from soundloom.errors import QueryError
@@ -41,8 +41,8 @@ _ID = re.compile("[0-9a-f]{16}")
     help="A sound that it fits: a file, or the name of one in the library; a region of it as FILE:FROM-TO.",
 )
 @click.option("--no", "no", multiple=True, metavar="SOUND", help="A sound that it does not fit.")
-@click.option("-k", "count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to show.")
-@click.option("--accept", type=click.IntRange(min=1), metavar="N", help="Tag the N most probable.")
+@click.option("-k", "count", type=Integer(min=1), default=10, show_default=True, help="How many to show.")
+@click.option("--accept", type=Integer(min=1), metavar="N", help="Tag the N most probable.")
 @click.option("--above", type=FiniteNumber(0, 1), metavar="P", help="Tag all that are at least so probable.")
 @common_options.region_file
 @common_options.as_json

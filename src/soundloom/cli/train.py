@@ -11,6 +11,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo
 from soundloom.cli.evaluate_options import PARTIAL, load_corpora
+from soundloom.cli.option_types import Integer
 from soundloom.errors import CorpusError, TrainingError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _general(presets: list[str]) -> list[click.Parameter]:
         click.Option(["--restart"], is_flag=True, help="Delete the run that the folder holds, and start anew."),
         click.Option(
             ["--workers", "--num-workers"],
-            type=click.IntRange(1),
+            type=Integer(1),
             metavar="NUMBER",
             help="Clips decoded at a time.  [default: as many as there are processors]",
         ),

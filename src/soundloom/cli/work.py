@@ -10,6 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo, print_json
+from soundloom.cli.option_types import Integer
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.counted import counted
 
@@ -27,7 +28,7 @@ plan_argument = click.argument("address", type=common_options.Name(), metavar="P
 @click.option(
     "-j",
     "--workers",
-    type=click.IntRange(min=1),
+    type=Integer(min=1),
     help="Processes, each of which embeds a file at a time.  [default: one for each processor]",
 )
 @click.option(
