@@ -268,6 +268,15 @@ def test_devices_that_are_not_there_are_told(tmp_path: Path) -> None:
         toy_training.learn(tmp_path, {"device": "cuda"})
 
 
+@pytest.mark.parametrize("computes", [True, False])
+def test_bf16_where_the_processor_only_imitates_it_is_said_to_be_slow(
+    computes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("soundloom.training.devices._computes_in_bf16", lambda: computes)
+    toy_training.learn(tmp_path, {"precision": "bf16", "device": "cpu", "steps": 1})
+    assert ("many times slower: use --precision 32" in caplog.text) == (not computes)
+
+
 def test_without_lightning_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     with pytest.raises(MissingExtraError, match=r"pip install .*'soundloom\[train\]'"):

@@ -15,6 +15,8 @@ from soundloom.training.settings import TrainingError, TrainingSettings
 
 __all__ = ["devices"]
 
+_log = logging.getLogger(__name__)
+
 # A property of a module that types do not know.
 _FILLING: Any = torch.utils.deterministic
 
@@ -49,6 +51,10 @@ def devices(settings: TrainingSettings) -> Iterator[Any]:
             plugins=[_precision(settings.precision, device)],
         )
         fabric.launch()
+        if settings.precision == "bf16" and device == "cpu" and not _computes_in_bf16() and fabric.global_rank == 0:
+            _log.warning(
+                "this processor does not compute in bf16, which it imitates many times slower: use --precision 32"
+            )
         seeded = torch.random.fork_rng(devices=range(found))
         with seeded, _deterministic(device), _threads(settings.threads), kept_memory():
             yield fabric
@@ -63,6 +69,12 @@ def _precision(precision: str, device: str) -> Any:
             return data
 
     return _Mixed("bf16-mixed", device) if precision == "bf16" else Precision()
+
+
+def _computes_in_bf16() -> bool:
+    """Whether this processor has instructions for it."""
+    onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @contextmanager
