@@ -69,17 +69,17 @@ class Library(LibraryContents):
     def __init__(
         self, folder: Path, settings: LibrarySettings, model: EmbeddingModel | None, loader: Loader = load_default
     ) -> None:
-        self.folder = folder
-        self.settings = settings
-        self._loader = loader
+        self.folder, self._loader = folder, loader
+        self._use(settings, model)
+
+    def _use(self, settings: LibrarySettings, model: EmbeddingModel | None) -> None:
+        """Make the parts of a library that this model fills."""
+        folder, loader, self.settings = self.folder, self._loader, settings
         self._library_model = LibraryModel(folder, settings, model, loader)
         self._store = Store(folder / settings.store, settings.dim)
         self._registry = RootRegistry(folder)
         self._add_lock = AddLock(folder)
-        parts = {name: slice(*columns) for name, columns in settings.parts.items()}
-        self._index_cache = IndexCache(
-            folder, self._store, parts, settings.centred, self._add_lock, Presence(self._registry)
-        )
+        self._index_cache = IndexCache(folder, self._store, settings, self._add_lock, Presence(self._registry))
         self._tag_editor = TagEditor(folder, self._store, self._index_cache, self._add_lock)
         self._indexed = partial(IndexedLibrary, folder, self._store, self._registry, self._tag_editor)
         self.roots = Roots(folder, self._store, self._registry, self._tag_editor, self._add_lock)
@@ -235,7 +235,7 @@ class Library(LibraryContents):
             self._registry.remember(roots, replacing=False)
             upgrade = Upgrade(self._indexed(settings, workers), embedder, prune=prune, progress=progress)
             report = upgrade.run(roots)
-        Library.__init__(self, self.folder, settings, embedder, self._loader)
+        self._use(settings, embedder)
         return report
 
     def search(

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,7 @@ from soundloom.library.search.vector_index.index_extension import extended
 from soundloom.library.segments import Segments
 from soundloom.library.storage.facts_table import FactsReader
 from soundloom.library.storage.library_lock import AddLock, library_lock
+from soundloom.library.storage.library_settings import LibrarySettings
 from soundloom.library.storage.root_registry import Presence
 from soundloom.library.storage.store import Store
 from soundloom.system_errors import first_line, is_unwritable, one_line_errors, translated
@@ -52,24 +53,18 @@ class IndexCache:
     Args:
         folder: the library's.
         store: the library's rows.
-        parts: part name -> its columns.
-        centred: parts whose columns are not scaled one by one.
+        settings: its parts, and which of them are centred.
         add_lock: held by a process that adds files.
         presence: finds which files are not there.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        store: Store,
-        parts: Mapping[str, slice],
-        centred: Collection[str],
-        add_lock: AddLock,
-        presence: Presence,
+        self, folder: Path, store: Store, settings: LibrarySettings, add_lock: AddLock, presence: Presence
     ) -> None:
         self._folder = folder / INDEX_FOLDER
         self._store = store
-        self._parts, self._centred = parts, centred
+        self._parts = {name: slice(*columns) for name, columns in settings.parts.items()}
+        self._centred = settings.centred
         self._add_lock = add_lock
         self._of_library = presence, FactsReader(folder)
         self._index: SearchIndex | None = None
