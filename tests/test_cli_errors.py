@@ -288,7 +288,7 @@ def test_warnings_are_notes_without_python_s_source_line(capsys: pytest.CaptureF
     [
         lambda below: results.write_whole(below, "{}"),
         lambda below: results.read(below),
-        lambda below: open_folder(below, pitch.PRESETS["small"], "a run"),
+        lambda below: open_folder(below, pitch.PRESETS["small"], "a run", resume=True),
         lambda below: Library.create(below, "mfcc"),
         lambda below: embedded_texts(below),
         lambda below: TagTable(below),

@@ -304,8 +304,11 @@ def test_unknown_flags_and_keys_are_errors(sounds: Path, tmp_path: Path) -> None
     assert key.exit_code == 1
     assert "no setting 'ratee' (did you mean rate?). The settings are stream, validation" in told(key)
     value = run("train", "triplet", sounds, "-o", tmp_path / "run", "--margin", "-1")
-    assert value.exit_code == 1
+    assert value.exit_code == 2
     assert "margin must be at least 0" in told(value)
+    both = run("train", "triplet", sounds, "-o", tmp_path / "run", "--steps", 5, "--epochs", 1)
+    assert both.exit_code == 2
+    assert "--steps and --epochs both say how long to train: give one of them" in told(both)
     assert not (tmp_path / "run").exists()
 
 

@@ -19,7 +19,7 @@ from helpers.quick_map import without_umap
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.embedder import Woven
 from soundloom.encoders import COALATagEncoder, PitchEncoder, PitchEncoderSettings, YAMNet, initialise
-from soundloom.errors import QueryError
+from soundloom.errors import ModelError, QueryError
 from soundloom.library import Library
 from soundloom.models.saved_model import PACKAGED, save_pretrained
 from soundloom.objectives.distillation import DistillationSettings
@@ -27,6 +27,7 @@ from soundloom.objectives.pitch import note_targets
 from soundloom.one_thread import one_thread
 from soundloom.recipes import loom, pitch
 from soundloom.recipes.architectures import LOWEST_NOTE, build_stream
+from soundloom.recipes.recipe import RunOptions
 from soundloom.recipes.tag_alignment import AligningSettings, align
 from soundloom.tags import AlignedTags, Vocabulary
 from soundloom.training import TrainingError
@@ -192,6 +193,26 @@ def test_copies_that_cannot_be_had_are_refused(given: dict[str, Any]) -> None:
         replace(SMALL, **given)
 
 
+@pytest.mark.parametrize("name", ["timbre_steps", "general_dim"])
+def test_what_is_not_positive_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be 1 or more, got 0"):
+        replace(SMALL, **{name: 0})
+
+
+def test_what_a_later_part_lacks_is_said_before_any_training(corpus: Corpus, tmp_path: Path) -> None:
+    coded = replace(corpus, table=clip_table(corpus.column("path"), ["ab"] * len(corpus)), classes=("ab",))
+    cases: list[tuple[loom.LoomRecipe, Corpus, str]] = [
+        (SMALL, replace(corpus, table=corpus.table.drop_columns("midi")), "no column midi"),
+        (SMALL, coded, "no words for timbre to learn: give its sounds labels"),
+        (SMALL, corpus.filter(mask=np.arange(len(corpus)) < 2), "no tags are left|vary in fewer"),
+        (replace(SMALL, general_dim=30), corpus, "30 sounds vary in fewer than 30 directions: set general_dim to less"),
+    ]
+    for recipe, given, message in cases:
+        with pytest.raises((CorpusError, ModelError), match=message):
+            recipe.run(given, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.long
 def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
@@ -207,6 +228,10 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
     for name, before in zip(("model.safetensors", "tags.safetensors"), weights, strict=True):
         after = load_file(out / name)
         assert all(torch.equal(after[key], tensor) for key, tensor in before.items())
+    with pytest.raises(TrainingError, match="other settings: general_dim is 6 there and 5 here"):
+        replace(SMALL, general_dim=5).run(corpus, out)
+    replace(SMALL, general_dim=5).run(corpus, out, RunOptions(resume=False))
+    assert soundloom.load(f"{out}").dim == 2 * 84 + 4 + 6 + 5
 
 
 @pytest.mark.slow

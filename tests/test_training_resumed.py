@@ -17,7 +17,7 @@ from torch import Tensor
 from helpers import toy_training
 from helpers.killed_training import STEPS, Killed, killed_after, rows
 from soundloom.errors import ModelError
-from soundloom.training import Run, TrainingError, fit
+from soundloom.training import Run, TrainingError, fit, loop
 from soundloom.training.checkpoints import Checkpoints
 
 
@@ -39,6 +39,36 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert (run.loss, run.best_step) == (whole[0].loss, whole[0].best_step)
     timeless = [[{**row, "seconds": ""} for row in rows(folder)] for folder in (run.folder, whole[0].folder)]
     assert timeless[0] == timeless[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_every_finished_step(
+    number: int, tmp_path: Path, whole: tuple[Run, dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signals come in the middle of a step, and the last checkpoint is far away."""
+
+    def stop(*_: object) -> None:
+        raise Killed
+
+    def forward(self: object, batch: object, where: str) -> object:
+        if where == "step 6":
+            signal.raise_signal(number)
+        return forward_before(self, batch, where)
+
+    before = signal.signal(number, stop)
+    forward_before = loop._Loop._forward
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(loop._Loop, "_forward", forward)
+            with pytest.raises(Killed):
+                toy_training.learn(tmp_path / "run", {"checkpoint_minutes": 60.0})
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
+    kept = Checkpoints(tmp_path / "run" / "checkpoints").read("last")
+    assert kept is not None
+    assert kept["train_state"]["step"] == 7
+    assert toy_training.same(toy_training.learn(tmp_path / "run")[1], whole[1])
 
 
 @pytest.mark.slow

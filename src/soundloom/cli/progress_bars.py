@@ -87,8 +87,8 @@ def _advancing(what: str, unit: str) -> Iterator[_Advance]:
 def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[TrainingProgress], None]]]:
     """Callbacks for clips that are prepared and for steps of training: a bar each while it is running.
 
-    A line is printed for every validation, and for every file that is left out, once. Where standard error is not a
-    terminal, there are these lines only.
+    A line is printed for every validation, for the end of each of several trainings, and for every file that is left
+    out, once. Where standard error is not a terminal, there are these lines only.
     """
     from rich import progress
     from rich.console import Console
@@ -125,9 +125,10 @@ def followed() -> Iterator[tuple[Callable[[CacheProgress], None], Callable[[Trai
             )
             loss = "" if reached.loss is None else f"loss {reached.loss:.4f}, "
             show("training", reached.name, reached.step, reached.steps, loss + pace)
-            if reached.validated:
+            if reached.validated or (reached.name and reached.step == reached.steps):
                 whose = f"{reached.name}: " if reached.name else ""
-                say(f"{whose}step {reached.step} of {reached.steps}: {loss}validation {reached.validation:.4f}, {pace}")
+                validation = f"validation {reached.validation:.4f}, " if reached.validated else ""
+                say(f"{whose}step {reached.step} of {reached.steps}: {loss}{validation}{pace}")
 
         yield prepared, trained
 

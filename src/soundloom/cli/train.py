@@ -10,6 +10,7 @@ import click
 
 from soundloom.cli import common_options
 from soundloom.cli.console import clock, echo
+from soundloom.cli.error_door import goes_on
 from soundloom.cli.evaluate_options import PARTIAL, load_corpora
 from soundloom.cli.option_types import Integer
 from soundloom.errors import CorpusError, TrainingError
@@ -171,9 +172,15 @@ def _train(
     recipe = presets[preset]
     if config is not None:
         recipe = resolve(recipe, _implied(recipe, read_yaml(config)), str(config))
-    recipe = resolve(recipe, _implied(recipe, {key: value for key, value in flags.items() if value is not None}), name)
+    given = {key: value for key, value in flags.items() if value is not None}
+    if given.get("epochs", "0") != "0" and "steps" in given:
+        raise click.UsageError("--steps and --epochs both say how long to train: give one of them")
+    try:
+        recipe = resolve(recipe, _implied(recipe, given), name)
+    except TrainingError as error:
+        raise click.UsageError(str(error)) from None
     corpus = _corpus(text, split, fold, labelled=recipe.uses_labels)
-    with followed() as (preparing, progress):
+    with goes_on("what was decoded and learned"), followed() as (preparing, progress):
         options = RunOptions(resume=not restart, workers=workers, progress=progress, preparing=preparing)
         run = recipe.run(corpus, out, options)
     if rank_and_world_size()[0] == 0:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from soundloom.counted import counted
 from soundloom.errors import InvalidArgumentError
 
 __all__ = ["SPLITS", "Fractions", "canonical_split", "draw_splits"]
@@ -104,4 +105,7 @@ def _check(shares: Float64[np.ndarray, " splits"], groups: Int64[np.ndarray, " c
         )
     count, wanted = len(np.unique(groups)), np.count_nonzero(shares)
     if count < wanted:
-        raise InvalidArgumentError(f"{count} groups cannot be divided into {wanted} splits without cutting a group")
+        raise InvalidArgumentError(
+            f"{counted(count, 'group')} of sounds (recordings, speakers) cannot be divided into {wanted} splits "
+            "without cutting one"
+        )

@@ -256,7 +256,9 @@ def _read(folder: Path, trust: bool, name: str) -> Embedder:
         if not file.is_file():
             if not folder.is_dir():
                 raise _absent(folder)
-            raise ModelError(f"no saved model in {os.fspath(folder)!r}: there is no {file.name}")
+            begun = (folder / "settings.yaml").is_file()
+            hint = ", as its training is not finished: the same command goes on" if begun else ""
+            raise ModelError(f"no saved model in {os.fspath(folder)!r}: there is no {file.name}{hint}")
     try:
         return _build(config_file, weights_file, folder, trust)
     except ModelError as error:

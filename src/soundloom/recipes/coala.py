@@ -20,6 +20,7 @@ Beside the stream the run's folder holds the tag model (`soundloom.tags.tag_mode
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -46,7 +47,7 @@ from soundloom.recipes.recipe import StreamRecipe, register_recipe
 from soundloom.tags import AlignedTags, Vocabulary, VocabularySettings, words_of
 from soundloom.training import Run, TrainingError, TrainingSettings, Validation
 
-__all__ = ["PRESETS", "CoalaRecipe", "tagged"]
+__all__ = ["PRESETS", "CoalaRecipe", "tagged", "with_label_words"]
 
 _LOOKED_AT = 512
 
@@ -234,6 +235,24 @@ def tagged(corpus: Corpus, recipe: CoalaRecipe) -> tuple[Corpus, Vocabulary]:
     )
     every = replace(corpus, table=table, classes=vocabulary.tags, task="multi-label")
     return every.filter(mask=np.array([bool(each) for each in kept])), vocabulary
+
+
+def with_label_words(corpus: Corpus) -> Corpus:
+    """The corpus with the words of its labels, and its kinds if it has some, for tags.
+
+    Tags of a collection name takes, round robins and languages; words of two letters are codes.
+    """
+    names = corpus.table.column_names
+    kinds = corpus.column("kind") if "kind" in names else [None] * len(corpus)
+    words = [
+        [word for text in (*labels, kind or "") for word in re.split(r"[\W_]+", text) if len(word) > 2]
+        for labels, kind in zip(corpus.column("labels"), kinds, strict=True)
+    ]
+    column = names.index("tags")
+    table = corpus.table.set_column(
+        column, corpus.table.schema.field("tags"), pa.array(words, corpus.table.schema.field("tags").type)
+    )
+    return replace(corpus, table=table)
 
 
 @lru_cache(maxsize=1)

@@ -90,9 +90,9 @@ class DiverseRecipe(Recipe):
     objective: str = "labels"
     validation: float = 0.1
     init: str | None = None
-    epochs: int = 300
-    network_epochs: int = 300
-    jobs: int = 0
+    epochs: int = field(default=300, metadata={"resumable": True})
+    network_epochs: int = field(default=300, metadata={"resumable": True})
+    jobs: int = field(default=0, metadata={"resumable": True})
     head: LabelSettings = field(default_factory=LabelSettings)
     triplet: TripletSettings = field(default_factory=TripletSettings)
     linear: LinearSettings = field(default_factory=LinearSettings)
@@ -141,7 +141,7 @@ class DiverseRecipe(Recipe):
         started = time.monotonic()
         if self.uses_labels:
             LabelObjective.check_classes(corpus)
-        open_folder(out, self, f"soundloom train {self.name}")
+        open_folder(out, self, f"soundloom train {self.name}", resume=options.resume)
 
         def report(progress: TrainingProgress | CacheProgress) -> None:
             listener = options.progress if isinstance(progress, TrainingProgress) else options.preparing
@@ -260,11 +260,7 @@ def _train_in_folder(
     report: Callable[[object], None],
 ) -> Run:
     """Train a stream in a folder of its name, and report its progress under that name."""
-
-    def report_named(progress: TrainingProgress | CacheProgress) -> None:
-        report(replace(progress, name=stream.name))
-
-    options = replace(options, progress=report_named, preparing=report_named)
+    options = replace(options, progress=report, preparing=report).named(stream.name)
     return recipe.train(stream, corpus, out / stream.name, options)
 
 

@@ -21,7 +21,6 @@ aligned with the frozen general part (`soundloom.recipes.tag_alignment`).
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,15 +28,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import pyarrow as pa
 import soxr
 import torch
 from jaxtyping import Float, Int64
 
-from soundloom.corpora import Corpus
+from soundloom.corpora import Corpus, CorpusError
 from soundloom.distributed import leave_group, rank_and_world_size
 from soundloom.embedder import Embedder, Reduction, Stream, Woven
-from soundloom.encoders import Identity, PitchEncoder
+from soundloom.encoders import Identity, PitchEncoder, PitchEncoderSettings
 from soundloom.errors import InvalidArgumentError
 from soundloom.evaluation import extraction
 from soundloom.evaluation.training_clips import keep_training_clips
@@ -47,6 +45,7 @@ from soundloom.models import load
 from soundloom.models.saved_model import save_pretrained
 from soundloom.objectives.alignment import AlignmentSettings
 from soundloom.objectives.distillation import DistillationSettings
+from soundloom.objectives.pitch import note_targets
 from soundloom.recipes import coala, pitch
 from soundloom.recipes.coala import CoalaRecipe
 from soundloom.recipes.distil import DistilRecipe
@@ -96,9 +95,9 @@ class LoomRecipe(Recipe):
     """
 
     keep: str | None = None
-    general_steps: int = 5000
-    timbre_steps: int = 1200
-    pitch_steps: int = 2000
+    general_steps: int = field(default=5000, metadata={"length": True})
+    timbre_steps: int = field(default=1200, metadata={"length": True})
+    pitch_steps: int = field(default=2000, metadata={"length": True})
     init: str | None = None
     layers: tuple[int, ...] = (2, 3, 4)
     distillation: DistillationSettings = field(default_factory=lambda: DistillationSettings(mixtures=4.0, quieter=30.0))
@@ -120,6 +119,9 @@ class LoomRecipe(Recipe):
     name = "loom"
 
     def __post_init__(self) -> None:
+        for name in ("general_steps", "timbre_steps", "pitch_steps", "general_dim", "texture_dim", "timbre_dim"):
+            if getattr(self, name) < 1:
+                raise InvalidArgumentError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if self.copied < 1 or not 0 <= self.steadiness < float("inf"):
             raise InvalidArgumentError(
                 f"copied must be 1 or more and steadiness 0 or more, got {self.copied} and {self.steadiness}"
@@ -134,8 +136,9 @@ class LoomRecipe(Recipe):
             options: how the run is carried out.
         """
         started = time.monotonic()
-        open_folder(out, self, f"soundloom train {self.name}")
-        runs = [_general(self).run(corpus, out / "general", options)]
+        self._check(corpus)
+        open_folder(out, self, f"soundloom train {self.name}", resume=options.resume)
+        runs = [_general(self).run(corpus, out / "general", options.named("general"))]
         # Only the general part is learned by several processes.
         if rank_and_world_size()[0] > 0:
             return runs[0]
@@ -144,8 +147,8 @@ class LoomRecipe(Recipe):
         student = _centred(student)
         wide = student.with_layers(self.layers, "mean,max").renamed("general")
         if self.keep is None:
-            runs.append(_timbre(self).run(_with_words(corpus), out / "timbre", options))
-            runs.append(_pitch(self).run(corpus, out / "pitch", options))
+            runs.append(_timbre(self).run(coala.with_label_words(corpus), out / "timbre", options.named("timbre")))
+            runs.append(_pitch(self).run(corpus, out / "pitch", options.named("pitch")))
             others = self._others(corpus, runs, options)
         else:
             others = _kept(self.keep)
@@ -154,7 +157,7 @@ class LoomRecipe(Recipe):
         parts = {name: np.ascontiguousarray(features.vectors[:, columns]) for name, columns in both.parts.items()}
         chosen = parts["general"][_spread(len(features.corpus), self.reduced_over)]
         general = self._steadied(_reduced(wide, chosen, self.general_dim), features.corpus, options)
-        model = Woven([*others, general], "loom", BALANCE, CENTRED).eval()
+        model = Woven([*others, general], out.resolve().name, BALANCE, CENTRED).eval()
         card = self.card(
             f"{corpus.name}, {len(corpus)} clips",
             tags=("audio-search",),
@@ -165,6 +168,28 @@ class LoomRecipe(Recipe):
         keep_training_clips(out, features.corpus, learned, options.workers)
         self._learn_words(model, general, parts, features.corpus, corpus, out, options)
         return Run.of_parts(out, runs, time.monotonic() - started)
+
+    def _check(self, corpus: Corpus) -> None:
+        """Refuse, before an hour of training, a corpus that a later part could not learn from.
+
+        Raises:
+            CorpusError: it has no words, no notes, or too few sounds.
+        """
+        if self.keep is None:
+            worded = coala.with_label_words(corpus)
+            if not any(worded.column("tags")):
+                raise CorpusError(
+                    f"{corpus.name} has no words for timbre to learn: give its sounds labels, or take the parts but "
+                    "the general one from a model with --keep loom"
+                )
+            coala.tagged(worded, _timbre(self))
+            note_targets(corpus, PitchEncoderSettings().bins)
+        sounds = min(len(corpus), self.reduced_over)
+        for name in ("general_dim", "texture_dim", "timbre_dim"):
+            if getattr(self, name) >= sounds:
+                raise CorpusError(
+                    f"{sounds} sounds vary in fewer than {getattr(self, name)} directions: set {name} to less"
+                )
 
     def _others(self, corpus: Corpus, runs: Sequence[Run], options: RunOptions) -> list[Stream]:
         """Pitch, timbre and texture, reduced over the corpus."""
@@ -229,7 +254,7 @@ class LoomRecipe(Recipe):
             head = learn_class_head(reduced, scores, named_classes(classes.vocabulary, words), groups)
             AlignedTags("general", general.dim, classes.vocabulary, head=head).save(out, half=True)
             return
-        known, vocabulary = coala.tagged(_with_words(corpus), _timbre(self))
+        known, vocabulary = coala.tagged(coala.with_label_words(corpus), _timbre(self))
         features = _features(model, known, options.preparing)
         ours = np.ascontiguousarray(features.vectors[:, model.parts["general"]])
         labels = features.corpus.label_matrix()
@@ -351,24 +376,6 @@ def _pitch(recipe: LoomRecipe) -> pitch.PitchRecipe:
 def _lasting(training: TrainingSettings, steps: int) -> TrainingSettings:
     """The trainer for so many steps, of which a tenth at most is warming up."""
     return replace(training, steps=steps, warmup=min(training.warmup, steps // 10))
-
-
-def _with_words(corpus: Corpus) -> Corpus:
-    """The corpus with the words of its labels, and its kinds if it has some, for tags.
-
-    Tags of a collection name takes, round robins and languages; words of two letters are codes.
-    """
-    names = corpus.table.column_names
-    kinds = corpus.column("kind") if "kind" in names else [None] * len(corpus)
-    words = [
-        [word for text in (*labels, kind or "") for word in re.split(r"[\W_]+", text) if len(word) > 2]
-        for labels, kind in zip(corpus.column("labels"), kinds, strict=True)
-    ]
-    column = names.index("tags")
-    table = corpus.table.set_column(
-        column, corpus.table.schema.field("tags"), pa.array(words, corpus.table.schema.field("tags").type)
-    )
-    return replace(corpus, table=table)
 
 
 def _spread(clips: int, wanted: int) -> Int64[np.ndarray, " chosen"]:

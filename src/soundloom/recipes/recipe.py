@@ -61,6 +61,14 @@ class RunOptions:
     progress: Callable[[TrainingProgress], None] | None = None
     preparing: Callable[[CacheProgress], None] | None = None
 
+    def named(self, name: str) -> RunOptions:
+        """The same for one of several trainings, whose progress is reported under its name."""
+
+        def renamed(listener: Callable[[Any], None] | None) -> Callable[[Any], None] | None:
+            return listener and (lambda reached: listener(replace(reached, name=name)))
+
+        return replace(self, progress=renamed(self.progress), preparing=renamed(self.preparing))
+
 
 class Recipe(ABC):
     """What learns from what, for how long: a frozen dataclass with one `run`.

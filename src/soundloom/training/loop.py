@@ -41,6 +41,7 @@ from soundloom.training.schedule import rate_at, set_rate
 from soundloom.training.seeds import set_seed
 from soundloom.training.settings import TrainingError, TrainingSettings
 from soundloom.training.state import TrainState
+from soundloom.workers.deferred_signals import deferred_signals
 
 __all__ = ["Validation", "fit"]
 
@@ -187,14 +188,18 @@ class _Loop:
         saved = plotted = time.monotonic()
         pinned = self.fabric.device.type == "cuda"
         try:
-            with prefetch(sampler, range(state.step, settings.steps), **self.process, pinned=pinned) as batches:
+            steps = range(state.step, settings.steps)
+            # Of several processes, one that stopped between two steps would leave the others waiting for it.
+            deferred = deferred_signals(active=self.fabric.world_size == 1)
+            with deferred as signals, prefetch(sampler, steps, **self.process, pinned=pinned) as batches:
                 for batch in batches:
                     self._step(batch)
                     self._after_step(validation)
                     now = time.monotonic()
-                    if state.over or now - saved >= 60 * settings.checkpoint_minutes:
+                    if state.over or signals.waits or now - saved >= 60 * settings.checkpoint_minutes:
                         self._save_checkpoint()
                         saved = now
+                    signals.deliver()
                     if now - plotted >= _REPLOT_SECONDS:
                         self._plot()
                         plotted = now

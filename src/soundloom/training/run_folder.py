@@ -10,7 +10,7 @@ FOLDER/config.json, model.safetensors, README.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from soundloom.embedder import Embedder
 from soundloom.models.saved_model import CONFIG, from_pretrained
 from soundloom.system_errors import reason_of
 from soundloom.training.checkpoints import Checkpoints
-from soundloom.training.flat_config import flatten, settings_of, write_yaml
+from soundloom.training.flat_config import flatten, read_yaml, resolve, settings_of, write_yaml
 from soundloom.training.settings import TrainingError
 
 __all__ = ["Run", "open_folder", "prepare_folder"]
@@ -109,39 +109,69 @@ def _is_longer(folder: Path, recipe: object, data: str, checkpoint: Mapping[str,
     here, there = {**flatten(recipe), "data": data}, {**since, **checkpoint["about"]}
     done, over = checkpoint["train_state"]["step"], checkpoint["train_state"]["over"]
     longer = here["steps"] > there["steps"]
+    lengths = _lengths(type(recipe)) if longer and over else set()
+    hint = f"; after {done} steps it is not finished, and only a finished run goes on for more steps" * longer
+    _refuse_changes(folder, type(recipe), here, there, lengths, hint)
+    return bool(longer)
+
+
+def _lengths(recipe: type) -> set[str]:
+    """Settings that may change when a finished run goes on."""
+    return {name for name, setting in settings_of(recipe).items() if setting.metadata.get("length")}
+
+
+def _refuse_changes(
+    folder: Path,
+    recipe: type,
+    here: Mapping[str, Any],
+    there: Mapping[str, Any],
+    free: Collection[str] = (),
+    hint: str = "",
+) -> None:
+    """Refuse settings, by flat name, that are others than those of a folder, but for some that are free to change.
+
+    Raises:
+        TrainingError: there are some.
+    """
+    settings = settings_of(recipe)
     changed = [
         name
         for name in {**there, **here}
         if there.get(name) != here.get(name)
+        and name not in free
         and not (name in settings and settings[name].metadata.get("resumable"))
-        and not (longer and over and name in settings and settings[name].metadata.get("length"))
     ]
     if changed:
         differences = "; ".join(f"{name} is {there.get(name)!r} there and {here.get(name)!r} here" for name in changed)
-        hint = f"; after {done} steps it is not finished, and only a finished run goes on for more steps" * longer
         raise TrainingError(
             f"{folder} holds a run with other settings: {differences}{hint}. Choose another folder, give the same "
             "settings, or start over with --restart"
         )
-    return bool(longer)
 
 
-def open_folder(out: Path, recipe: Any, heading: str) -> None:
+def open_folder(out: Path, recipe: Any, heading: str, *, resume: bool) -> None:
     """Make the folder of a recipe of several runs, and write its settings before the first run starts.
 
     Args:
         out: the folder.
         recipe: written to its ``settings.yaml``.
         heading: the command, for the first line of that.
+        resume: a model of other settings that is there is not to be replaced. What is not finished may change; each of
+            its runs sees to its own settings.
 
     Raises:
-        TrainingError: the folder holds something else, or cannot be written.
+        TrainingError: the folder holds something else, or a model of other settings; or cannot be written.
     """
     settings = out / _SETTINGS
     try:
         if out.is_dir() and any(out.iterdir()) and not settings.is_file():
             raise TrainingError(f"{out} is not empty and holds no run: choose another folder")
         out.mkdir(parents=True, exist_ok=True)
+        if resume and (out / CONFIG).is_file():
+            here, there = flatten(recipe), flatten(resolve(recipe, read_yaml(settings), str(settings)))
+            _refuse_changes(out, type(recipe), here, there, _lengths(type(recipe)))
+            if here != there:
+                (out / CONFIG).unlink()
         write_yaml(settings, flatten(recipe), heading)
     except OSError as error:
         raise TrainingError(f"cannot make the run's folder {out}: {reason_of(error)}") from None
