@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from soundloom.errors import QueryError
-from soundloom.library import Library
+from soundloom.library import Explanation, Library
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +115,11 @@ def test_a_new_row_is_found_at_once(library: Library, tmp_path: Path) -> None:
     assert len(fresh.search(files[0], 10, include_query=True)) == 5
     fresh.add(files[5])
     assert len(fresh.search(files[0], 10, include_query=True)) == 6
+
+
+def test_a_part_without_weight_is_no_reason_and_one_below_zero_is_for_what_is_unlike() -> None:
+    explanation = Explanation(percentiles={"a": 0.99, "b": 0.9, "c": 0.04})
+    assert explanation.reasons == ("a", "b")
+    weighed = explanation.weighed({"a": 0.0, "c": -1.0})
+    assert weighed.reasons == ("unlike in c", "b")
+    assert weighed.percentiles["unlike in c"] == pytest.approx(0.96)

@@ -124,11 +124,14 @@ def test_weights_of_parts_without_words_change_nothing_and_are_named(place: Path
     steered = library.search_tags(["beep"], k=12, weights={"run": 1.0, "logmel": 5.0})
     assert [(hit.path, hit.similarity) for hit in plain] == [(hit.path, hit.similarity) for hit in steered]
     for weights, message in (
-        ({"run": 0.0}, "words are known to the part 'run' alone, whose weight is 0: give it a weight, or no words"),
+        ({"run": 0.0}, "words are known to the part 'run' alone, whose weight is 0: give it one above 0, or no words"),
+        ({"run": -1.0}, "whose weight is -1: give it one above 0"),
         ({"drum": 1.0}, "no part 'drum' in this library"),
     ):
         with pytest.raises(QueryError, match=message):
             library.search_tags(["beep"], weights=weights)
+    with pytest.raises(QueryError, match="'beep' is both asked for and ruled out"):
+        library.search_tags(["beep"], not_=["beep"])
     sound = str(place / "sounds" / "hiss_02.wav")
     for given, remark in (
         (("--weights", "run=1,logmel=1"), ""),

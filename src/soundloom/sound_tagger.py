@@ -241,8 +241,8 @@ class SoundTagger(ABC):
         """
         if self.mean is None:
             raise ModelError(
-                "this tagger has no average embedding, from which contributions are measured: words of a model "
-                "are scored by one part alone; a tagger of an earlier version gets the average when the command that "
-                "trained it is run again, which keeps the streams and trains the head anew"
+                "these words are scored by one part of the model alone, so there are no shares of parts to explain; "
+                "soundloom train diverse makes a tagger of several parts. One of an earlier version gets the average "
+                "embedding that shares are measured from when the command that trained it is run again"
             )
         return self.mean

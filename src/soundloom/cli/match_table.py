@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from soundloom.annotations import Annotation
     from soundloom.library import Explanation, Match
 
-__all__ = ["field_text", "fit_path", "print_matches", "written_region"]
+__all__ = ["field_text", "fit_path", "print_matches", "region_seconds", "written_region"]
 
 
 def print_matches(
@@ -28,6 +28,7 @@ def print_matches(
     title: str,
     reasons: Sequence[Explanation] | None = None,
     fields: Sequence[Mapping[str, Any]] = (),
+    weights: Mapping[str, float] | None = None,
 ) -> None:
     """Print matches as a table.
 
@@ -36,6 +37,7 @@ def print_matches(
         title: what was asked for.
         reasons: why each was found, to be printed below it.
         fields: of each, further columns by name.
+        weights: of the parts, where not 1: one without weight is no reason, one below 0 is for what is unlike by it.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     compared = any(match.similarity is not None for match in matches)
@@ -63,7 +65,7 @@ def print_matches(
         shown = path if width is None else fit_path(path, max(8, width - used - len(absent)))
         echo(_line(row, widths, left), printable(shown), Styled(absent, "yellow"))
         if reasons is not None:
-            echo(" " * (widths[0] + 2), f"because of {_reasons(reasons[place])}")
+            echo(" " * (widths[0] + 2), f"because of {_reasons(reasons[place].weighed(weights or {}))}")
 
 
 def fit_path(path: str, width: int) -> str:
@@ -101,13 +103,13 @@ def _cells(rank: int, match: Match, compared: bool, asked: bool) -> list[str]:
         ]
     if asked:
         scores.append("" if match.probability is None else percent(match.probability))
-    return [str(rank), *scores, _found_by(match), _times(match.start, match.end)]
+    return [str(rank), *scores, _found_by(match), region_seconds(match.start, match.end)]
 
 
-def _times(start: float, end: float) -> str:
+def region_seconds(start: float, end: float) -> str:
     """Seconds of a region, with more decimals of one that is shorter than a second.
 
-    >>> _times(2, 12), _times(8.65, 8.7), _times(0.0125, 0.015)
+    >>> region_seconds(2, 12), region_seconds(8.65, 8.7), region_seconds(0.0125, 0.015)
     ('2.0-12.0', '8.650-8.700', '0.0125-0.0150')
     """
     decimals = 1 if end - start >= 1 else min(6, 1 - math.floor(math.log10(max(end - start, 1e-6))))

@@ -301,7 +301,8 @@ class _Search:
         if json_wanted:
             print_json(self._records(matches))
         elif matches:
-            print_matches(matches, query_title(self._answered(matches)), self._reasons, self._fields)
+            title = query_title(self._answered(matches))
+            print_matches(matches, title, self._reasons, self._fields, self._query.weights)
         else:
             if self._query.names_only and (failed := failed_file(self._query.text, failures(self._folder))):
                 echo(failed, err=True)

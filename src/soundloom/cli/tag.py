@@ -58,7 +58,7 @@ def command() -> None:
 @click.option(
     "--words", multiple=True, metavar="TEXT", help="A class in words, of a model that takes sentences; repeat it."
 )
-@click.option("--frames", is_flag=True, help="Tags of every second instead of every file.")
+@click.option("--frames", is_flag=True, help="Tags of every stretch of about a second instead of every file.")
 @click.option("--explain", is_flag=True, help="Show how much each part of the model contributed to a score.")
 @click.option("--top", type=Integer(min=1), default=5, show_default=True, help="Most tags of a segment.")
 @click.option("--least", type=FiniteNumber(0, 1), default=0.1, show_default=True, help="Lowest score that is shown.")

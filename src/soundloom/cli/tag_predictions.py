@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from soundloom.annotations import Annotation, write_annotations
+from soundloom.cli.match_table import region_seconds
 from soundloom.safe_text import printable
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:
             for name, heading in zip(names, headings, strict=True)
         ]
         yield "  ".join(
-            [f"{row.score:5.2f}", *numbers, printable(row.tag), f"{row.start:.1f}-{row.end:.1f}", printable(row.path)]
+            [f"{row.score:5.2f}", *numbers, printable(row.tag), region_seconds(row.start, row.end), printable(row.path)]
         )
 
 

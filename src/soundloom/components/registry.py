@@ -133,7 +133,7 @@ class Registry(Mapping[str, T]):
 
     def unknown(self, name: str) -> SoundloomError:
         """The error for a name that is not there: suggests the nearest, lists all, and packages that failed."""
-        known = suggestion(name, [*self, *self._aliases], f"there are {', '.join(self)}")
+        known = suggestion(name, [*self, *self._aliases], f"there are {', '.join(sorted(self))}")
         failed = "".join(f". {failure}" for failure in _INSTALLED.failures.values())
         return self._error(f"no {self.kind} {name!r}: {known}{self._hint}{failed}")
 

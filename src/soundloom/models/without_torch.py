@@ -69,6 +69,6 @@ def _mistake(name: object) -> UnknownModelError | None:
         return error
     for word in (part.word for part in parts):
         if ":" not in word and word not in known:
-            every = suggestion(word, known, f"there are {', '.join(known)}")
+            every = suggestion(word, known, f"there are {', '.join(sorted(known))}")
             return UnknownModelError(f"no model {word!r}: {every} (see: soundloom models)")
     return None

@@ -42,6 +42,16 @@ class Explanation:
         ordered = sorted(self.percentiles, key=lambda part: -self.percentiles[part])
         return tuple(part for part in ordered if self.percentiles[part] >= REASON_PERCENTILE)
 
+    def weighed(self, weights: Mapping[str, float]) -> Explanation:
+        """The same of a search that weighed the parts, 1 where not named.
+
+        A part of weight 0 found nothing, and is left out. One below 0 found what is unlike: "unlike in PART" is the
+        share of sounds that are more similar by it.
+        """
+        counted = {part: share for part, share in self.percentiles.items() if weights.get(part, 1.0) > 0}
+        opposed = {part: share for part, share in self.percentiles.items() if weights.get(part, 1.0) < 0}
+        return Explanation(percentiles=counted | {f"unlike in {part}": 1 - share for part, share in opposed.items()})
+
 
 def explain(
     similarities: Mapping[str, Float[np.ndarray, " sampled"]], hits: Sequence[Hit | Match]

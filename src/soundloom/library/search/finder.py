@@ -43,6 +43,9 @@ GUESS = 0.2
 _SHORT = 0.25
 """A share of the segments that are compared, below which a region is said to be short."""
 
+_SHORTEST_WINDOW = 0.1
+"""Seconds; the shortest window that is proposed: of much less, models pad every segment."""
+
 _MORE = 4
 """How many times as many rows as matches are looked at first, as several may be of one file; and again, if too few."""
 
@@ -217,11 +220,11 @@ class Finder:
         lengths = [one.end - one.start for one in (*query.like, *query.unlike) if one.end is not None]
         compared = float(np.median([one.end - one.start for one in matches])) if matches else 0.0
         if lengths and 0 < min(lengths) < _SHORT * compared:
-            seconds = min(lengths) / self._settings.decoding.speed
+            window = max(2 * min(lengths) / self._settings.decoding.speed, _SHORTEST_WINDOW)
             self._remarks.append(
-                f"a region of {min(lengths):g} s is compared with segments of {compared:g} s, which hold much else: to "
-                "find short sounds in long recordings, index these into a library of their own with "
-                f"--window {2 * seconds:.2g} --hop {seconds:.2g}"
+                f"a region of {min(lengths):g} s is compared with segments of {compared:.2g} s, which hold much else: "
+                "to find short sounds in long recordings, index these into a library of their own with "
+                f"--window {window:.2g} --hop {window / 2:.2g}"
             )
 
     def _vectors(

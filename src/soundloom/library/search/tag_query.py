@@ -116,14 +116,15 @@ class TagQueries:
             offline: never fetch the published tag encoder.
 
         Raises:
-            QueryError: as for `Library.search_tags`; also, without a sound, a weight of 0 for their part.
+            QueryError: as for `Library.search_tags`; also, without a sound, a weight of their part that is not above 0.
             ModelError: the tags of the model cannot be read.
         """
         aligned = self._aligned_tags(offline)
         own = complete_weights(self._settings.parts, weights)[aligned.part]
-        if sound is None and not own:
+        if sound is None and own <= 0:
             raise QueryError(
-                f"words are known to the part {aligned.part!r} alone, whose weight is 0: give it a weight, or no words"
+                f"words are known to the part {aligned.part!r} alone, whose weight is {own:g}: give it one above 0, or "
+                "no words"
             )
         embedding = tag_embedding(aligned, self._settings, self._index.current(), tags, not_, sound=sound, share=share)
         # Of words alone the other parts have nothing to compare.
@@ -242,6 +243,10 @@ def tag_embedding(
     """
     if not 0 <= share <= 1:
         raise QueryError(f"the tags' share beside a sound must be from 0 to 1, got {share}")
+    if tags and not_:
+        both = (aligned.vocabulary.query(tags) > 0) & (aligned.vocabulary.query(not_) > 0)
+        if both.any():
+            raise QueryError(f"{aligned.vocabulary.tags[int(both.argmax())]!r} is both asked for and ruled out")
     columns = _columns(aligned, settings)
     mean, deviation = index.standardisation.mean, index.standardisation.deviation
     direction = aligned.query_direction(index.sample[:, columns], tags, not_)
