@@ -194,9 +194,11 @@ def test_an_interrupted_upgrade_goes_on(library: Library, sounds: Path, monkeypa
     assert len(stores(library)) == 2
     again = Library.open(library.folder)
     assert rows(again) == before
+    assert "not upgraded to the end" in again.unfinished()
     assert again.find("table")[0].path == str(sounds / "1.wav")
     again.tags.edit("meanwhile", add=[str(sounds / "7.wav")])
     report = again.upgrade(workers=1)
+    assert again.unfinished() == ""
     assert report.unchanged >= 5
     assert report.unchanged + report.upgraded == 12
     assert tags(again)["7.wav"] == [{"meanwhile"}] * 3

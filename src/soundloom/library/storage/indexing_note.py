@@ -26,6 +26,7 @@ from soundloom.library.mirror import shown
 from soundloom.library.storage.library_lock import AddLock
 from soundloom.library.storage.root_paths import RootLookup
 from soundloom.library.storage.root_registry import RootRegistry
+from soundloom.library.storage.store_folders import upgraded_store
 from soundloom.system_errors import one_line_errors
 
 __all__ = ["UNFINISHED", "IndexingNote", "unfinished_indexing"]
@@ -103,16 +104,17 @@ class IndexingNote:
 
 
 def unfinished_indexing(folder: Path) -> str:
-    """What is to be known of a library that is not indexed or merged to the end, in a line; empty if it is.
+    """What is to be known of a library that is not indexed, merged or upgraded to the end, in a line; empty if it is.
 
     Args:
         folder: the library's.
     """
-    runs = _runs(folder)
-    if not runs:
+    runs, upgraded = _runs(folder), upgraded_store(folder)
+    if not runs and upgraded is None:
         return ""
     if AddLock(folder).is_held():
-        return f"the library is being {'merged' if any(run.merging for run in runs) else 'indexed'} now{_left(runs)}"
+        done = "upgraded" if not runs else "merged" if any(run.merging for run in runs) else "indexed"
+        return f"the library is being {done} now{_left(runs)}"
     merges, others = [run for run in runs if run.merging], [run for run in runs if not run.merging]
     library, said = quote(shown(folder)), []
     if others:
@@ -127,6 +129,12 @@ def unfinished_indexing(folder: Path) -> str:
             f"the library is not merged to the end: that was begun or interrupted at {_last(merges)} "
             f"UTC{_left(merges)}; to go on: soundloom merge {names} -l {library}; to leave it so: delete "
             f"{quote(str(folder / INDEXING_FILE))}"
+        )
+    if upgraded is not None:
+        said.append(
+            "the library is not upgraded to the end, and searched as it was before: to go on: soundloom index "
+            f"--upgrade -l {library} (with -m, if it was to another model); to leave it so: delete "
+            f"{quote(str(upgraded))}"
         )
     return "; ".join(said)
 

@@ -24,6 +24,7 @@ __all__ = [
     "remove_replaced",
     "remove_stores",
     "store_folder",
+    "upgraded_store",
 ]
 
 FIRST_STORE = "store"
@@ -63,6 +64,13 @@ def store_folder(folder: Path) -> Path:
         if is_store_name(name):
             return folder / str(name)
     return min(_stores(folder), key=lambda store: generation(store.name), default=folder / FIRST_STORE)
+
+
+def upgraded_store(folder: Path) -> Path | None:
+    """The store of an upgrade that has not come to its end, if there is one."""
+    stores = _stores(folder)
+    current = generation(store_folder(folder).name) if stores else 0
+    return next((store for store in stores if generation(store.name) > current), None)
 
 
 def remove_replaced(folder: Path) -> None:
