@@ -137,7 +137,8 @@ def _weights(model: str, weights: str | dict[str, str]) -> str:
 
     if isinstance(weights, str):
         known = listings.models()
-        rows = [known.get(part.partition("#")[0]) for part in model.split("+")]
+        parts = [model] if os.path.isdir(model) else [part.partition("#")[0] for part in model.split("+")]
+        rows = [known.get(part) for part in parts if not os.path.isdir(part)]
         fetched = any(row is None or row.checkpoint is not None for row in rows)
         return weights if fetched or weights != "published" else "none to fetch"
     return ", ".join(f"{part} {place}" for part, place in weights.items())

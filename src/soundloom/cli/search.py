@@ -108,7 +108,7 @@ _repeated = partial(click.option, multiple=True, type=common_options.Name())
     help="How much --word counts beside a sound in the part that knows words; other parts compare the sound.",
 )
 @click.option("--include-query", is_flag=True, help="Let a query from the library find itself.")
-@click.option("--explain", "explained", is_flag=True, help="Explain by which parts each hit is unusually similar.")
+@click.option("--explain", "explained", is_flag=True, help="Explain by which parts each hit is unusually like a sound.")
 @click.option(
     "--picture", type=common_options.LocalPath(is_output=True), metavar="PNG", help="Also draw the sound and its hits."
 )
