@@ -162,7 +162,7 @@ def trained(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SHORT = (
-    "--preset", "small", "--max-steps", 4, "--batch-size", 8, "--stream", "transformer", "--validation", 0,
+    "--max-steps", 4, "--preset", "small", "--batch-size", 8, "--stream", "transformer", "--validation", 0,
     "--learning-rate", "1e-3", "--seed", 3, "--workers", 2,
 )  # fmt: skip
 """What people type who know other trainers."""
@@ -195,7 +195,7 @@ def test_a_finished_run_goes_on_by_command(sounds: Path, trained: Path, tmp_path
 
 
 def test_epochs_decide_the_steps(sounds: Path, tmp_path: Path) -> None:
-    result = run("train", "labels", sounds, "-o", tmp_path / "run", *SHORT, "--num-epochs", 2, "--linear-epochs", 1)
+    result = run("train", "labels", sounds, "-o", tmp_path / "run", *SHORT[2:], "--num-epochs", 2, "--linear-epochs", 1)
     assert result.exit_code == 0, result.output
     # 16 clips of 2.5 s have two windows of 0.96 s each; two epochs in batches of 8.
     assert settings_of_run(tmp_path / "run")["steps"] == 8
