@@ -45,6 +45,6 @@ def test_a_stream_is_called_after_its_run() -> None:
     stream = build_stream("transformer", 0, "mine")
     assert (stream.name, stream.parts) == ("mine", {"mine": slice(0, 64)})
     with pytest.raises(
-        UnknownModelError, match=r"no stream 'resnet': did you mean .*There are resnet50-hershey, resnet50,"
+        UnknownModelError, match=r"no stream 'resnet': did you mean .*There are cnn14, cnn14-small,"
     ):
         build_stream("resnet", 0, "mine")
