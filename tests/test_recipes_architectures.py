@@ -44,7 +44,5 @@ def test_silence_fills_the_last_window_of_log_mel_streams() -> None:
 def test_a_stream_is_called_after_its_run() -> None:
     stream = build_stream("transformer", 0, "mine")
     assert (stream.name, stream.parts) == ("mine", {"mine": slice(0, 64)})
-    with pytest.raises(
-        UnknownModelError, match=r"no stream 'resnet': did you mean .*There are cnn14, cnn14-small,"
-    ):
+    with pytest.raises(UnknownModelError, match=r"no stream 'resnet': did you mean .*There are cnn14, cnn14-small,"):
         build_stream("resnet", 0, "mine")

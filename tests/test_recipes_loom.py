@@ -211,6 +211,8 @@ def test_what_a_later_part_lacks_is_said_before_any_training(corpus: Corpus, tmp
         with pytest.raises((CorpusError, ModelError), match=message):
             recipe.run(given, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+    # Parts that are kept need nothing of the corpus.
+    replace(SMALL, keep="loom", texture_dim=500)._check(coded)
 
 
 @pytest.mark.slow

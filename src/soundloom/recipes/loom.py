@@ -184,8 +184,10 @@ class LoomRecipe(Recipe):
                 )
             coala.tagged(worded, _timbre(self))
             note_targets(corpus, PitchEncoderSettings().bins)
-        sounds = min(len(corpus), self.reduced_over)
-        for name in ("general_dim", "texture_dim", "timbre_dim"):
+        learned = {"general_dim": min(len(corpus), self.reduced_over)}
+        if self.keep is None:
+            learned |= {"texture_dim": len(corpus), "timbre_dim": len(corpus)}
+        for name, sounds in learned.items():
             if getattr(self, name) >= sounds:
                 raise CorpusError(
                     f"{sounds} sounds vary in fewer than {getattr(self, name)} directions: set {name} to less"
