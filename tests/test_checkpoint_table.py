@@ -74,7 +74,9 @@ def test_the_layouts_fill_the_published_sizes(name: str) -> None:
 
 
 def test_an_unknown_name_is_told_the_known_ones() -> None:
-    with pytest.raises(UnknownModelError, match=r"no checkpoint 'cnn15': there are aisfx, ast, cnn14-16k, cnn14-32k, .*yamnet"):
+    with pytest.raises(
+        UnknownModelError, match=r"no checkpoint 'cnn15': there are aisfx, ast, cnn14-16k, cnn14-32k, .*yamnet"
+    ):
         fetch("cnn15")
 
 
