@@ -7,7 +7,7 @@ import torch
 
 from soundloom.frontends import ConstantQ, ConstantQSettings, Texture
 from soundloom.frontends.base import Frontend
-from soundloom.frontends.dft import inverse_dft, rfft2_magnitude, rows_of_rfft
+from soundloom.frontends.dft import inverse_dft, ripple_magnitudes, rows_of_rfft
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -32,8 +32,13 @@ def test_the_inverse_transform() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 96), (2, 4, 6, 9)])
-def test_magnitudes_of_patches(shape: tuple[int, ...]) -> None:
-    near(rfft2_magnitude(noise(*shape)), torch.fft.rfft2(noise(*shape)).abs())
+def test_magnitudes_of_ripples(shape: tuple[int, ...]) -> None:
+    patches, half = noise(*shape), shape[-2] // 2
+    tapers = (noise(shape[-2]), noise(shape[-1]))
+    expected = torch.fft.rfft2(patches * (tapers[0][:, None] * tapers[1])).abs()
+    rising = expected[..., :half, :]
+    falling = torch.cat([expected[..., :1, :], expected[..., half + 1 :, :].flip(-2)], dim=-2)
+    near(ripple_magnitudes(patches, tapers), torch.stack([rising, falling], dim=-3))
 
 
 @pytest.mark.parametrize(

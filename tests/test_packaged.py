@@ -273,6 +273,8 @@ def test_recorded_again_it_is_the_same_file(tmp_path: Path, module: Embedder) ->
 
     shutil.copy(packaged.FOLDER / "model.safetensors", tmp_path)
     assert record(module, tmp_path) < 1e-4
+    # Nothing of the folders of its maker.
+    assert str(Path.cwd()).encode() not in (tmp_path / "model.onnx").read_bytes()
     again = PackagedModel(tmp_path)
     sound = noise(3 * RATE)
     np.testing.assert_allclose(again.embed_samples(sound), PackagedModel().embed_samples(sound), atol=1e-5)

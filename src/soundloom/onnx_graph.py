@@ -85,16 +85,20 @@ def record(module: nn.Module, example: Tensor, *, free: Mapping[int, str], takes
     return Graph(program, least)
 
 
-def record_all(module: nn.Module, examples: Mapping[str, Tensor], *, gives: str) -> torch.onnx.ONNXProgram:
-    """Record what a module does with several tensors, whose first axes are free, each on its own.
+def record_all(
+    module: nn.Module, examples: Mapping[str, Tensor], *, gives: str, free: Mapping[str, int] | None = None
+) -> torch.onnx.ONNXProgram:
+    """Record what a module does with several tensors, one axis of each being free, each on its own.
 
     Args:
         module: takes the tensors in order, and gives one.
-        examples: input's name -> what the module is shown, at least two along the first axis.
+        examples: input's name -> what the module is shown, at least two along the free axis.
         gives: the output's name.
+        free: input's name -> the axis that is free, where it is not the first.
     """
-    free = tuple({0: torch.export.Dim.DYNAMIC} for _ in examples)
-    return _export(module, tuple(examples.values()), free, takes=list(examples), gives=[gives])
+    axes = free or {}
+    dynamic = tuple({axes.get(name, 0): torch.export.Dim.DYNAMIC} for name in examples)
+    return _export(module, tuple(examples.values()), dynamic, takes=list(examples), gives=[gives])
 
 
 def _export(
@@ -112,7 +116,19 @@ def _export(
             verbose=False,
         )
     assert program is not None  # so it is with dynamo=True
+    _forget_origins(program)
     return program
+
+
+def _forget_origins(program: torch.onnx.ONNXProgram) -> None:
+    """Leave out the recorder's notes on where each step stood, which name the folders of their maker."""
+    graph = program.model.graph
+    graph.metadata_props.clear()
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        for value in (*node.inputs, *node.outputs):
+            if value is not None:
+                value.metadata_props.clear()
 
 
 class Session:

@@ -25,10 +25,11 @@ from torch.nn import functional
 from soundloom import fusion, onnx_graph
 from soundloom.embedder import Embedder, Stream
 from soundloom.embedding_model import EmbeddingModel
-from soundloom.encoders import PitchEncoder
+from soundloom.encoders import PitchEncoder, ResNet
 from soundloom.errors import ModelError
 from soundloom.frontends import MFCC, ConstantQ, Frontend, LogMel, NormalisedFrontend, Texture
 from soundloom.frontends.constantq import filter_groups, fold_in_products
+from soundloom.minimal_convolution import FewerProducts
 from soundloom.models import load
 from soundloom.packaged import FOLDER, GRAPH, NAME, PackagedModel, PackagedPart
 from soundloom.packaged.spectra import GraphLayout, inputs_of, mel_inputs_of
@@ -78,6 +79,8 @@ class PieceGraph(nn.Module):
         window, stride = self.general.window, self.general.encoder.stride
         if window is None or stride is None:
             raise ModelError(f"the part {self.general.name!r} has no windows: only a model like {NAME!r} is recorded")
+        encoder = self.general.encoder
+        self.stages = FewerProducts(encoder, (self.mel.bins, window.frames)) if isinstance(encoder, ResNet) else encoder
         self.layout = GraphLayout(
             sample_rate=model.sample_rate,
             window=window.frames,
@@ -98,7 +101,7 @@ class PieceGraph(nn.Module):
         texture_starts: Int[Tensor, " textures"],
         seconds: Float[Tensor, "seconds 41 1025"],
         second_weights: Float[Tensor, " seconds"],
-        constant_q: Float[Tensor, "pieces rows period 2"],
+        constant_q: Float[Tensor, "period rows pieces 2"],
         note_weights: Float[Tensor, " frames"],
     ) -> Float[Tensor, "1 dim"]:
         """The embedding; the arguments are what `soundloom.packaged.spectra.inputs_of` gives."""
@@ -129,15 +132,15 @@ class PieceGraph(nn.Module):
         return _pooled(self.timbre, self.timbre.encoder.baseline(normalised)[..., 0], weights)
 
     def _texture(self, energies: Tensor, starts: Tensor) -> Tensor:
-        frames = starts[:, None] + torch.arange(self.layout.texture_window)
-        windows = energies.movedim(1, 0).flatten(1)[:, frames].movedim(0, 1)
-        statistics = self.statistics.statistics(self.statistics.mel.compress(windows)[None])[0]
+        numbers = starts[:, None] + torch.arange(self.layout.texture_window)
+        frames = self.statistics.mel.compress(energies).mT.flatten(0, 1)
+        statistics = self.statistics.statistics(frames[numbers].mT[None])[0]
         return _pooled(self.texture, statistics, torch.ones_like(starts, dtype=torch.float32))
 
     def embed_general(self, energies: Tensor, weights: Tensor) -> Tensor:
         """The general part, from mel energies [windows, 64, frames]."""
         assert self.general.wanted is not None
-        layers = self.general.encoder.layers(self.mel.compress(energies).unsqueeze(1), self.general.wanted)
+        layers = self.stages.layers(self.mel.compress(energies).unsqueeze(1), self.general.wanted)
         return _pooled(self.general, fusion.fuse(layers, self.layout.per_window).mT.flatten(0, 1), weights)
 
 
@@ -193,7 +196,7 @@ def _record_one(
     example = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
     with torch.no_grad():
         module(*example.values())  # fills what front-ends remember with numbers, before symbols could get there
-    program = onnx_graph.record_all(module, example, gives="embedding")
+    program = onnx_graph.record_all(module, example, gives="embedding", free={"constant_q": 2})
     facts: dict[str, Any] = {
         "layout": asdict(layout),
         "fingerprints": model.fingerprints(),
@@ -259,7 +262,7 @@ def _write(program: torch.onnx.ONNXProgram, file: Path, facts: Mapping[str, str]
     kept: dict[str, onnx.TensorProto] = {}
     for tensor in model.graph.initializer:
         values = onnx.numpy_helper.to_array(tensor)
-        name = weights.source_of(tensor.name, values) if values.nbytes >= _SHARED else None
+        name = weights.source_of(values) if values.nbytes >= _SHARED else None
         if name is None:
             kept[tensor.name] = tensor
             continue
@@ -313,15 +316,15 @@ class StoredWeights:
         first, last = self._places[name]
         return last - first < self.values[name].nbytes
 
-    def source_of(self, name: str, values: np.ndarray) -> str | None:
+    def source_of(self, values: np.ndarray) -> str | None:
         """The weight that recorded values are, or are made of by transposing or by scaling each channel."""
         for stored, weight in self.values.items():
             if weight.shape == values.shape and np.array_equal(weight, values):
                 return stored
             if weight.shape == values.shape[::-1] and np.array_equal(weight.T, values):
                 return stored
-            of_name = weight.shape == values.shape and values.ndim == 4 and name.endswith(stored.split(".", 2)[-1])
-            if of_name and np.allclose(weight * _channel_scale(values, weight), values, rtol=1e-5, atol=1e-9):
+            filters = weight.shape == values.shape and values.ndim == 4
+            if filters and np.allclose(weight * _channel_scale(values, weight), values, rtol=1e-5, atol=1e-9):
                 return stored
         return None
 

@@ -21,6 +21,7 @@ from math import log
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from soundloom.encoders.base import Encoder, register_encoder
 from soundloom.encoders.layer_collection import check_shape
@@ -123,12 +124,25 @@ class PitchEncoder(Encoder):
         tiny = torch.finfo(frames.dtype).tiny
         # From 0 for what is too faint, as for what lies beyond the ends of the scale, to 1.
         relative = 1 - (frames / frames.amax(dim=2, keepdim=True).clamp_min(tiny) + _FAINT).log() / log(_FAINT)
-        near = self.near(relative.flatten(0, 1)[:, None])
-        notes = torch.einsum("fci,cio->fo", near, self._toeplitz()).softmax(dim=1).reshape(frames.shape)
+        near = self._near(relative).flatten(1)
+        notes = (near @ self._toeplitz().flatten(0, 1)).softmax(dim=1).reshape(frames.shape)
         loudness = frames.square().sum(dim=2, keepdim=True).clamp_min(tiny).sqrt()
         shares = notes * (loudness / self._loudness(loudness, time=1) if self.relative else loudness)
         numbers = (shares.clamp_min(tiny).sqrt() if self.settings.roots else shares).transpose(1, 2).unsqueeze(1)
         return [numbers for _ in wanted]
+
+    def _near(self, frames: Float[Tensor, "batch time bins"]) -> Float[Tensor, "frames channels bins"]:
+        """The convolutions before the last, of every frame."""
+        if not torch.compiler.is_compiling():
+            near: Tensor = self.near(frames.flatten(0, 1)[:, None])
+            return near
+        # The same; other runtimes are made for images, here of frames by bins.
+        image = frames[:, None]
+        for layer in self.near:
+            if isinstance(layer, nn.Conv1d):
+                reach = (0, layer.kernel_size[0] // 2)
+                image = functional.conv2d(image, layer.weight[:, :, None], layer.bias, padding=reach).relu()
+        return image.transpose(1, 2).flatten(0, 1)
 
     def _loudness(self, frames: Float[Tensor, ...], time: int) -> Float[Tensor, ...]:
         """That of the frame that all are beside: the loudest, or all of them on average."""

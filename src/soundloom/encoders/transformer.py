@@ -138,25 +138,29 @@ class _Block(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         if self.norm_first:
             tokens = tokens + self.attention(self.attention_norm(tokens))
-            tokens = tokens + self.perceptron(self.perceptron_norm(tokens))
+            tokens = tokens + _linear(self.perceptron, self.perceptron_norm(tokens))
         else:
             tokens = self.attention_norm(tokens + self.attention(tokens))
-            tokens = self.perceptron_norm(tokens + self.perceptron(tokens))
+            tokens = self.perceptron_norm(tokens + _linear(self.perceptron, tokens))
         return tokens
 
     def attention(self, tokens: Tensor) -> Tensor:
         """Every token looks at all: softmax(q k' / sqrt(head width)) v in each head, heads mixed linearly."""
         # [B, T, 3 H W] -> three of [B, H, T, W]
-        joint = self.queries_keys_values(tokens).unflatten(2, (3, self.heads, -1))
+        joint = torch.unflatten(_linear(self.queries_keys_values, tokens), 2, (3, self.heads, -1))
         queries, keys, values = joint.permute(2, 0, 3, 1, 4).unbind()
         dropped = self.dropout if self.training else 0.0
-        if dropped and tokens.device.type == "cpu":
+        if (dropped and tokens.device.type == "cpu") or torch.compiler.is_compiling():
             shares = (queries @ keys.mT * queries.shape[3] ** -0.5).softmax(dim=3)
             seen = dropout(shares, dropped) @ values
         else:
             seen = functional.scaled_dot_product_attention(queries, keys, values, dropout_p=dropped)
-        mixed: Tensor = self.mix(seen.transpose(1, 2).flatten(2))
-        return mixed
+        return _linear(self.mix, seen.transpose(1, 2).flatten(2))
+
+
+def _linear(layer: nn.Module, tokens: Float[Tensor, "batch time _dim"]) -> Float[Tensor, "batch time _outputs"]:
+    """A linear layer, or several, of every token: as one matrix product in recorded graphs, too."""
+    return torch.unflatten(layer(tokens.flatten(0, 1)), 0, tokens.shape[:2])
 
 
 def sinusoids(frames: int, width: int) -> Float[Tensor, "{frames} {width}"]:

@@ -236,7 +236,7 @@ def fold(
     """Squared magnitudes of the filtered, decimated pieces: the method described in ``ConstantQ``."""
     rows = max(group.first + group.spectra.shape[2] for group in groups)
     if torch.compiler.is_compiling():
-        return fold_in_products(rows_of_rfft(pieces, rows, period), groups)
+        return fold_in_products(rows_of_rfft(pieces, rows, period).permute(2, 1, 0, 3), groups)
     spectrum = torch.unflatten(torch.fft.rfft(pieces)[:, : rows * period], 1, (rows, period))
     # [period, rows, batch x (re, im)], so that each of the period's products is one small matrix product.
     columns = torch.view_as_real(spectrum.permute(2, 1, 0).contiguous()).flatten(2)
@@ -249,11 +249,11 @@ def fold(
 
 
 def fold_in_products(
-    spectrum: Float[Tensor, "batch rows period 2"], groups: list[Group]
+    spectrum: Float[Tensor, "period rows batch 2"], groups: list[Group]
 ) -> Float[Tensor, "batch bins period"]:
-    """The same in matrix products of real numbers, as a recorded graph has it."""
-    batch, _, period, _ = spectrum.shape
-    columns = spectrum.permute(2, 1, 0, 3).flatten(2)
+    """The same in matrix products of real numbers, as a recorded graph has it; the last axis is real and imaginary."""
+    period, _, batch, _ = spectrum.shape
+    columns = spectrum.flatten(2)
     folded = torch.cat(
         [torch.bmm(spectra, columns[:, first : first + spectra.shape[2]]) for first, spectra in groups], dim=1
     )

@@ -123,5 +123,9 @@ class FilterBank(nn.Module):
 
     def forward(self, spectra: Float[Tensor, "batch time frequency"]) -> Float[Tensor, "batch bins time"]:
         """The spectra's sums under each filter, time last."""
+        if torch.compiler.is_compiling():
+            # The same; other runtimes are slow to bring a long last axis forward.
+            sums = [spectra[..., part] @ self.filters[band, part].T for band, part in self.spans]
+            return torch.cat(sums, dim=2).transpose(1, 2)
         transposed = spectra.transpose(1, 2)
         return torch.cat([self.filters[band, part] @ transposed[:, part] for band, part in self.spans], dim=1)

@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from soundloom.errors import InvalidArgumentError
 from soundloom.frontends.base import Frontend, register_frontend
-from soundloom.frontends.dft import rfft2_magnitude
+from soundloom.frontends.dft import ripple_magnitudes
 from soundloom.frontends.mel import LogMel
 
 __all__ = ["Texture", "TextureSettings"]
@@ -126,16 +126,16 @@ class Texture(Frontend):
         if torch.compiler.is_compiling():
             # The same; other runtimes gather frame by frame what torch takes as a view.
             starts = range(0, settings.window - third + 1, third // 2)
-            short = torch.stack([windows[..., start : start + third] for start in starts], dim=-2)
+            short = torch.stack([windows[..., start : start + third] for start in starts], dim=-3)
         else:
-            short = windows.unfold(-1, third, third // 2)
+            short = windows.unfold(-1, third, third // 2).movedim(-2, -3)
         change = windows.diff(dim=-1)
         rises, falls = change.clamp_min(0), (-change).clamp_min(0)
         parts = [
             windows.mean(dim=-1),
             windows.std(dim=-1, correction=0),
             self._ripples(windows, settings.rates),
-            self._ripples(short.movedim(-2, -3), settings.short_rates).mean(dim=-2),
+            self._ripples(short, settings.short_rates).mean(dim=-2),
             self._togetherness(windows),
             change.std(dim=-1, correction=0),
             _cubic_mean(rises),
@@ -152,27 +152,40 @@ class Texture(Frontend):
 
     def _ripples(self, patches: Tensor, rates: tuple[int, ...]) -> Float[Tensor, "... cells"]:
         """Logarithm of the mean magnitude in every cell; patches ``[..., bands, frames]`` are parted by bands."""
-        height, scales = self.settings.patch_bands, self.settings.scales
+        height, width = self.settings.patch_bands, patches.shape[-1]
         parted = torch.unflatten(patches, -2, (-1, height))
-        residue = _silent_residue(height, patches.shape[-1])
+        tapers = (_hann(height, patches), _hann(width, patches))
+        residue = _silent_residue(height, width)
         if torch.compiler.is_compiling():
-            # Other runtimes round the mean of equal numbers, as in silence, otherwise.
-            parted = parted - parted[..., :1, :1]
-            silent = (parted.abs().amax(dim=(-1, -2), keepdim=True) == 0).to(parted)
-            centred = parted - parted.mean(dim=(-1, -2), keepdim=True) + residue * silent
+            cells = self._recorded_cells(parted, tapers, rates, residue)
         else:
             centred = parted - parted.mean(dim=(-1, -2), keepdim=True)
-        window = _hann(height, patches)[:, None] * _hann(patches.shape[-1], patches)
-        tapered = centred * window
-        strength = rfft2_magnitude(tapered) if torch.compiler.is_compiling() else torch.fft.rfft2(tapered).abs()
-        by_rate = [strength[..., low:high].mean(dim=-1) for low, high in pairwise(rates)]
-        rows = torch.stack(by_rate, dim=-1)
-        # Scales of one sign are modulations that rise in pitch, of the other those that fall; scale 0 is in both.
-        rising = rows[..., : height // 2, :]
-        falling = torch.cat([rows[..., :1, :], rows[..., height // 2 + 1 :, :].flip(-2)], dim=-2)
-        both = torch.stack([rising, falling], dim=-3)
-        cells = [both[..., low:high, :].mean(dim=-2) for low, high in pairwise(scales)]
-        return torch.stack(cells, dim=-2).add(self.settings.floor).log().flatten(-4)
+            strength = torch.fft.rfft2(centred * (tapers[0][:, None] * tapers[1])).abs()
+            by_rate = [strength[..., low:high].mean(dim=-1) for low, high in pairwise(rates)]
+            rows = torch.stack(by_rate, dim=-1)
+            # Scales of one sign are modulations that rise in pitch, of the other those that fall; scale 0 is in both.
+            rising = rows[..., : height // 2, :]
+            falling = torch.cat([rows[..., :1, :], rows[..., height // 2 + 1 :, :].flip(-2)], dim=-2)
+            both = torch.stack([rising, falling], dim=-3)
+            by_scale = [both[..., low:high, :].mean(dim=-2) for low, high in pairwise(self.settings.scales)]
+            cells = torch.stack(by_scale, dim=-2)
+        return cells.add(self.settings.floor).log().flatten(-4)
+
+    def _recorded_cells(
+        self,
+        parted: Float[Tensor, "... height width"],
+        tapers: tuple[Float[Tensor, " height"], Float[Tensor, " width"]],
+        rates: tuple[int, ...],
+        residue: float,
+    ) -> Float[Tensor, "... 2 scales rates"]:
+        """The same in few and large steps, for recorded graphs."""
+        height, width = parted.shape[-2:]
+        # Other runtimes round the mean of equal numbers, as in silence, otherwise.
+        parted = parted - parted[..., :1, :1]
+        silent = (parted.abs().amax(dim=(-1, -2), keepdim=True) == 0).to(parted)
+        mean = parted.mean(dim=(-1, -2), keepdim=True) - residue * silent
+        strength = ripple_magnitudes(parted - mean, tapers)
+        return _means(self.settings.scales, height // 2).mT @ (strength @ _means(rates, width // 2 + 1))
 
     def _togetherness(self, windows: Tensor) -> Float[Tensor, "... pairs"]:
         """Correlations between groups of bands."""
@@ -200,13 +213,20 @@ def _silent_residue(height: int, width: int) -> float:
     return float((patch - patch.mean(dim=(-1, -2), keepdim=True)).flatten()[0])
 
 
+def _means(edges: tuple[int, ...], size: int) -> Float[Tensor, "{size} cells"]:
+    """What to multiply so many numbers by for their means between the edges."""
+    columns = torch.zeros(size, len(edges) - 1)
+    for cell, (low, high) in enumerate(pairwise(edges)):
+        columns[low:high, cell] = 1 / (high - low)
+    return columns
+
+
 def _cubic_mean(changes: Tensor) -> Tensor:
     """Cube root of the mean cube along the last axis, with a floor of 1e-3."""
-    mean = changes.pow(3).mean(dim=-1)
     if torch.compiler.is_compiling():
-        # Optimisers of recorded graphs take 1e-9 for 0.
-        return (mean * 1e9 + 1).pow(1 / 3) * 1e-3
-    return mean.add(1e-9).pow(1 / 3)
+        # Optimisers of recorded graphs take 1e-9 for 0, and their runtimes are slow at powers.
+        return ((changes * changes * changes).mean(dim=-1) * 1e9 + 1).pow(1 / 3) * 1e-3
+    return changes.pow(3).mean(dim=-1).add(1e-9).pow(1 / 3)
 
 
 def _hann(length: int, like: Tensor) -> Float[Tensor, " {length}"]:

@@ -63,7 +63,7 @@ def inputs_of(samples: Float[np.ndarray, " samples"], layout: GraphLayout) -> di
 
     Returns:
         ``magnitudes`` [windows, window, 257], ``general_weights`` [vectors], ``texture_starts`` [textures], ``seconds``
-        [seconds, 41, 1025], ``second_weights`` [seconds], ``constant_q`` [pieces, rows, period, 2], ``note_weights``
+        [seconds, 41, 1025], ``second_weights`` [seconds], ``constant_q`` [period, rows, pieces, 2], ``note_weights``
         [frames].
     """
     samples = _centred(samples)
@@ -149,14 +149,15 @@ def _seconds(
 
 def _constant_q(
     samples: Float[np.ndarray, " samples"], pieces: int, layout: GraphLayout
-) -> Float[np.ndarray, "pieces rows period 2"]:
+) -> Float[np.ndarray, "period rows pieces 2"]:
     hop, period = layout.hop, layout.period
     padded = np.zeros(((pieces - 1) * layout.kept + period) * hop, np.float32)
     first = layout.halo * hop
     padded[first : first + len(samples)] = samples[: len(padded) - first]
     cut = np.lib.stride_tricks.sliding_window_view(padded, period * hop)[:: layout.kept * hop]
     spectrum = np.fft.rfft(cut)[:, : layout.rows * period].astype(np.complex64, copy=False)
-    return np.ascontiguousarray(spectrum).view(np.float32).reshape(pieces, layout.rows, period, 2)
+    rows = np.ascontiguousarray(spectrum.reshape(pieces, layout.rows, period).transpose(2, 1, 0))
+    return rows.view(np.float32).reshape(period, layout.rows, pieces, 2)
 
 
 def _power(frames: Float[np.ndarray, "*batch size"], points: int) -> Float[np.ndarray, "*batch frequency"]:
