@@ -185,7 +185,7 @@ def test_names_paths_and_mappings_are_taken_as_on_the_command_line(sounds, tmp_p
             evaluate(*given, "knn")
     with pytest.raises(EvaluationError, match=r"settings of 'knn': unknown kk\. The keys are k, standardised"):
         evaluate("logmel", sounds, "knn", settings={"knn": {"kk": 3}})
-    with pytest.raises(EvaluationError, match=r"settings of 'knn'\.k should be int, got '3'"):
+    with pytest.raises(EvaluationError, match=r"settings of 'knn'\.k should be a whole number, got '3'"):
         evaluate("logmel", sounds, "knn", settings={"knn": {"k": "3"}})
 
 

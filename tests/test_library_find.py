@@ -163,7 +163,7 @@ def test_words_say_how_probable_they_are_and_what_is_a_guess(worded: Library, mo
     assert worded.find(LibraryQuery(like=(QuerySound(found[0].path),)), k=1)[0].probability is None
     monkeypatch.setattr(finder, "GUESS", 1.1)
     worded.find(LibraryQuery(words=("beep",)), k=3, remarks=remarks)
-    assert remarks[-1].startswith("these are guesses: the model gives 'beep' a probability of ")
+    assert remarks[-1].startswith("these are guesses: as a whole none has a probability of more than ")
 
 
 def test_text_beside_a_sound_says_among_which_files(worded: Library) -> None:

@@ -124,6 +124,8 @@ def test_every_front_end_is_built_again_from_its_description(name: str) -> None:
 def test_every_front_end_and_encoder_is_registered() -> None:
     for registry, base in ((FRONTENDS, Frontend), (ENCODERS, Encoder)):
         kinds = {kind for kind in _below(base) if kind.__module__.startswith("soundloom.")}
+        # Recording of graphs leaves classes of the same names behind.
+        kinds = {kind for kind in kinds if getattr(sys.modules[kind.__module__], kind.__name__) is kind}
         assert {row.kind for row in registry.values()} == {
             kind for kind in kinds if not isabstract(kind) and kind.__name__[0] != "_"
         }
@@ -312,14 +314,14 @@ def test_plain_data_keep_their_types() -> None:
     made = from_plain(Everything, data, "x")
     assert repr(made) == repr(Everything(whole=1, real=2, truth=False, choice=2, several=(1, 2.5)))
     faults: list[tuple[dict[str, object], str]] = [
-        ({"whole": 1.0}, "x.whole should be int, got 1.0"),
-        ({"real": "1"}, "x.real should be float, got '1'"),
-        ({"real": True}, "x.real should be float, got True"),
-        ({"truth": 0}, "x.truth should be bool, got 0"),
+        ({"whole": 1.0}, "x.whole should be a whole number, got 1.0"),
+        ({"real": "1"}, "x.real should be a number, got '1'"),
+        ({"real": True}, "x.real should be a number, got True"),
+        ({"truth": 0}, "x.truth should be true or false, got 0"),
         ({"choice": "c"}, "x.choice should be 'a' or 'b' or 2, got 'c'"),
         ({"choice": 2.0}, "x.choice should be .*, got 2.0"),
         ({"several": 3}, "x.several should be .*, got 3"),
-        ({"maybe": 3}, "x.maybe should be str, got 3"),
+        ({"maybe": 3}, "x.maybe should be text, got 3"),
     ]
     for fault, message in faults:
         with pytest.raises(ComponentError, match=message):

@@ -50,10 +50,13 @@ def edit(saved: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda data: data.update(parts=[3]), r"parts\[0\] should be an object with the keys name, .*, got 3"),
         (lambda data: data.update(dim=7), "says 7 numbers at 8000 Hz, but its parts make 48 at 8000 Hz"),
         (lambda data: data["parts"][0].update(layers=[9]), "there is no layer 9: those of .* are 1, 2"),
-        (lambda data: data["parts"][0].update(layers=["1"]), r"parts\[0\]\.layers\[0\] should be int, got '1'"),
+        (
+            lambda data: data["parts"][0].update(layers=["1"]),
+            r"layers\[0\] should be a whole number, got '1'",
+        ),
         (lambda data: data["parts"][0].update(pooling="median"), "no pooling 'median'"),
-        (lambda data: data["parts"][0].update(min_samples=True), "min_samples should be int, got True"),
-        (lambda data: data["parts"][0]["window"].update(fixed=1), r"window\.fixed should be bool, got 1"),
+        (lambda data: data["parts"][0].update(min_samples=True), "min_samples should be a whole number, got True"),
+        (lambda data: data["parts"][0]["window"].update(fixed=1), r"window\.fixed should be true or false, got 1"),
         (
             lambda data: data["parts"][0]["encoder"].update(type="RNN"),
             r"encoder\.type: no encoder 'RNN': .*here are",

@@ -125,9 +125,9 @@ def test_text_is_read_as_the_setting_wants(text: dict[str, object], changed: Inn
     ("changes", "message"),
     [
         ({"dpeth": 1}, r"flags: no setting 'dpeth' \(did you mean depth\?\)\. The settings are name, depth"),
-        ({"depth": "deep"}, "depth should be int, got 'deep'"),
-        ({"depth": 1.5}, "depth should be int, got 1.5"),
-        ({"bright": 1}, "bright should be bool, got 1"),
+        ({"depth": "deep"}, "depth should be a whole number, got 'deep'"),
+        ({"depth": 1.5}, "depth should be a whole number, got 1.5"),
+        ({"bright": 1}, "bright should be true or false, got 1"),
         ({"way": "nowhere"}, "way should be 'here' or 'there', got 'nowhere'"),
         ({"depth": -1}, "depth must be 0 or more, got -1"),
     ],

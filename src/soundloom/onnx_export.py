@@ -266,8 +266,10 @@ def _lengths(model: Embedder, streams: Iterable[Stream]) -> _Range:
                 ceil(scaled) if stream.window.fixed else floor(scaled)
             )
         elif single:
+            part = "" if stream.name == model.name else f", as its part {stream.name!r} can"
             raise ModelError(
-                f"{stream.name!r} can be exported for one length of sound only: say which, in seconds (--seconds 10)"
+                f"{model.name!r} can be exported for one length of sound only{part}: say which, in seconds "
+                "(--seconds 10)"
             )
     if needed:
         return _fixed(model, max(needed))

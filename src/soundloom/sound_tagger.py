@@ -55,6 +55,7 @@ class Tagged:
         seconds: of every second, [seconds, classes].
         starts: where each begins, in seconds.
         ends: where each ends.
+        span: where the stretches that count for the whole begin and end, in seconds.
         explained: what moved them, if that was asked for.
     """
 
@@ -62,6 +63,7 @@ class Tagged:
     seconds: Float[np.ndarray, "seconds classes"]
     starts: Float[np.ndarray, " seconds"]
     ends: Float[np.ndarray, " seconds"]
+    span: tuple[float, float]
     explained: Explained | None = None
 
 
@@ -74,7 +76,8 @@ class SoundTagger(ABC):
         mean: of the embeddings that were learned from, [dim]; without it nothing can be explained.
         length: seconds that are tagged at a time.
         hop: seconds from the start of one such stretch to the next; the length if not given.
-        skip_silence: leave stretches that are almost silent beside the loudest out of the scores of the whole.
+        skip_silence: leave stretches that are almost silent beside the loudest out of the scores of the whole, as words
+            that a model suggests do, whose scores say how probable they are.
     """
 
     def __init__(
@@ -202,11 +205,13 @@ class SoundTagger(ABC):
         if self.skip_silence:
             weights *= np.asarray(levels) >= _QUIET * max(levels)
         weights /= weights.sum()
+        counting = np.flatnonzero(weights)
         return Tagged(
             clip=(weights @ seconds).astype(np.float32),
             seconds=seconds,
             starts=np.asarray(starts),
             ends=np.asarray(ends),
+            span=(starts[counting[0]], ends[counting[-1]]),
             explained=self._explained(embeddings, weights) if explain else None,
         )
 

@@ -43,6 +43,7 @@ from soundloom.embedder import Embedder
 from soundloom.embedder.threads import alone
 from soundloom.errors import ModelError
 from soundloom.models import load
+from soundloom.models.model_registry import model_parts
 from soundloom.models.saved_model import check_there, folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
 from soundloom.sound_tagger import SoundTagger
@@ -140,11 +141,13 @@ class Tagger(SoundTagger):
         tags = aligned_tags(name, weights=weights, offline=offline)
         if tags is None:
             check_there(name)
+            model_parts(name, offline=offline)  # refuses a name that is none
             if clap_folder(name, offline=offline) is not None:
                 raise ModelError(f"{name!r} knows no words of its own: say which sentences to score, as --words TEXT")
             raise ModelError(
                 f"no tagger in {name!r}: there is no {TAGGER}, nor are there words that it knows. Models that tag are "
-                "trained by: soundloom train diverse CORPUS --out FOLDER, or soundloom train labels, or coala"
+                "loom (the default), yamnet and coala, and those trained by: soundloom train diverse CORPUS --out "
+                "FOLDER, or soundloom train labels, or coala"
             )
         return cls.of_tags(load(name, weights=weights, offline=offline), tags)
 

@@ -39,7 +39,9 @@ def command() -> None:
 
     \b
     Examples:
+      soundloom tag door.wav                                         by the words that loom knows
       soundloom tag ~/sounds --model runs/four --out tags.csv
+      soundloom tag model --help                                     all about it
       soundloom tag --examples --tag siren --yes a.wav --no c.wav    learned from a few sounds of a library
       soundloom tag --examples --help                                all about it
     """
@@ -86,9 +88,8 @@ def by_model(
 ) -> None:
     """Tag files with a model that was trained to, or with the words that a model knows.
 
-    Models are trained to by soundloom train diverse and labels, and know words by soundloom train coala, as the default
-    one does: its words are suggestions, the nearer to the sound the higher the score. yamnet scores the 521 classes
-    that it was trained on.
+    Models are trained to by soundloom train diverse and labels, and know words by soundloom train coala. The default
+    one gives words with their probability, that of the stretches that are not silent; yamnet its 521 classes.
 
     \b
     Examples:
@@ -121,7 +122,8 @@ def by_model(
     if json_wanted:
         tags = [row.columns() for row in report.rows]
         counts = {"files": report.files, "seconds": report.seconds}
-        print_json({"tags": tags, **counts, "failed": report.failed, "notices": report.notices})
+        said = {"failed": report.failed, "notices": report.notices, "remarks": report.remarks}
+        print_json({"tags": tags, **counts, **said})
     elif out is None:
         for line in tag_lines(report.rows):
             echo(line)
@@ -134,6 +136,8 @@ def _print_summary(report: TagReport, out: Path | None) -> None:
     """Say how much was tagged, and what was not, on standard error."""
     summary = f"{counted(report.files, 'file')}, {clock(report.seconds)} of sound, {counted(len(report.rows), 'tag')}"
     echo(summary + (f" written to {out}" if out is not None else ""), err=True)
+    for remark in report.remarks:
+        echo(remark, err=True)
     print_notices(report.notices, every=True)
     print_left_out(report.left_out)
     if report.failed:

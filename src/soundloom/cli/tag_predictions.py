@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from soundloom.annotations import Annotation, write_annotations
 from soundloom.cli.match_table import region_seconds
 from soundloom.safe_text import printable
+from soundloom.tags.linear_tags import GUESS
 
 if TYPE_CHECKING:
     from soundloom.audio import AvProcess, DecodeOptions, Notice
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from soundloom.sound_tagger import Explained, SoundTagger, Tagged
 
 __all__ = ["TagReport", "TagRow", "tag_files", "tag_lines", "write_tags"]
+
+_LONG = 30.0
+"""Seconds of a sound from which tags of the whole say little."""
+_NAMED = 3
+"""Files that a remark names."""
 
 
 class TagRow(NamedTuple):
@@ -66,19 +72,29 @@ class TagReport:
 
     Attributes:
         rows: the tags, file by file, the highest score of each stretch first.
-        files: how many were decoded.
-        seconds: of sound.
+        lengths: file that was decoded -> seconds of sound in it.
         failed: those that could not, and why.
         left_out: files in folders whose names are none of sounds, or begin with a dot.
         notices: what was noticed of the files, such as digital silence.
+        remarks: what is to be said of the tags: which are guesses, which files have none.
     """
 
     rows: list[TagRow]
-    files: int
-    seconds: float
+    lengths: dict[str, float]
     failed: list[Failure]
     left_out: FilesLeftOut
     notices: list[FileNotice]
+    remarks: list[str]
+
+    @property
+    def files(self) -> int:
+        """How many were decoded."""
+        return len(self.lengths)
+
+    @property
+    def seconds(self) -> float:
+        """Of sound in all of them."""
+        return sum(self.lengths.values())
 
 
 def _tagging(
@@ -138,24 +154,49 @@ def tag_files(
     from soundloom.tagger_choice import load_tagger
 
     tagger = load_tagger(run, weights=weights, offline=offline, sentences=sentences)
-    notices: list[FileNotice] = []
-    failed, rows, seconds, left_out = dict[str, str](), list[TagRow](), 0.0, FilesLeftOut()
-    files = sorted(find_files(sounds, failed, left_out), key=lambda file: file.path)
-
+    report = TagReport(rows=[], lengths={}, failed=[], left_out=FilesLeftOut(), notices=[], remarks=[])
+    failed: dict[str, str] = {}
+    files = sorted(find_files(sounds, failed, report.left_out), key=lambda file: file.path)
     results = process(files, _tagging(tagger, explain, decoding), workers=workers or os.cpu_count() or 1)
     for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
         if isinstance(result, Failed):
             failed[file.path] = result.reason
         else:
             tagged, seen = result
-            rows.extend(_rows(tagger, file.path, tagged, frames=frames, top=top, least=least))
-            notices.extend(FileNotice(file.path, notice.code, notice.text) for notice in seen)
-            seconds += float(tagged.ends[-1])
+            report.rows.extend(_rows(tagger, file.path, tagged, frames=frames, top=top, least=least))
+            report.notices.extend(FileNotice(file.path, notice.code, notice.text) for notice in seen)
+            report.lengths[file.path] = float(tagged.ends[-1])
         if progress is not None:
-            progress(FileProgress(done, len(files), seconds, file.path))
-    failures = [Failure(path, failed[path]) for path in sorted(failed)]
-    decoded = sum(file.path not in failed for file in files)
-    return TagReport(rows=rows, files=decoded, seconds=seconds, failed=failures, left_out=left_out, notices=notices)
+            progress(FileProgress(done, len(files), report.seconds, file.path))
+    report.failed.extend(Failure(path, failed[path]) for path in sorted(failed))
+    report.remarks.extend(_remarks(report, least, suggests=tagger.skip_silence, whole=not frames))
+    return report
+
+
+def _remarks(report: TagReport, least: float, *, suggests: bool, whole: bool) -> Iterator[str]:
+    """What is to be said of the tags of some files.
+
+    Args:
+        report: the tags.
+        least: the lowest score that is reported.
+        suggests: whether scores say how probable a tag is.
+        whole: whether tags are of whole files.
+    """
+    best: dict[str, float] = {}
+    for row in report.rows:
+        best[row.path] = max(best.get(row.path, 0.0), row.score)
+    if guesses := [path for path in report.lengths if suggests and best.get(path, GUESS) < GUESS]:
+        yield f"guesses, as no tag has a score of {GUESS:g}: {_first_of(guesses)}"
+    if bare := [path for path in report.lengths if path not in best]:
+        yield f"no tag has a score of {least:g} (--least): {_first_of(bare)}"
+    if long := [path for path, seconds in report.lengths.items() if whole and seconds >= _LONG]:
+        yield f"tags of a long recording as a whole say little; --frames tags every second: {_first_of(long)}"
+
+
+def _first_of(paths: Sequence[str]) -> str:
+    """The names of the first files, and how many more there are."""
+    names = ", ".join(printable(os.path.basename(path)) for path in paths[:_NAMED])
+    return names + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
 
 
 def tag_lines(rows: Sequence[TagRow]) -> Iterator[str]:
@@ -183,12 +224,12 @@ def write_tags(rows: Sequence[TagRow], out: str | os.PathLike[str]) -> Path:
 
 def _rows(tagger: SoundTagger, path: str, tagged: Tagged, *, frames: bool, top: int, least: float) -> Iterator[TagRow]:
     for second in range(len(tagged.starts)) if frames else (None,):
-        first, last = (0, -1) if second is None else (second, second)
+        start, end = tagged.span if second is None else (tagged.starts[second], tagged.ends[second])
         scores = tagged.clip if second is None else tagged.seconds[second]
         described = tagger.describing if second is None else tagger.highest
         for tag, score in described(scores, top, least):
             shares = _shares(tagged.explained, second, tagger.classes.index(tag))
-            yield TagRow(path, float(tagged.starts[first]), float(tagged.ends[last]), tag, score, shares)
+            yield TagRow(path, float(start), float(end), tag, score, shares)
 
 
 def _shares(explained: Explained | None, second: int | None, tag: int) -> dict[str, float] | None:

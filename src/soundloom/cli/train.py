@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,13 +179,22 @@ def _train(
     try:
         recipe = resolve(recipe, _implied(recipe, given), name)
     except TrainingError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(_with_flags(str(error), name)) from None
     corpus = _corpus(text, split, fold, labelled=recipe.uses_labels)
     with goes_on("what was decoded and learned"), followed() as (preparing, progress):
         options = RunOptions(resume=not restart, workers=workers, progress=progress, preparing=preparing)
         run = recipe.run(corpus, out, options)
     if rank_and_world_size()[0] == 0:
         _report(run)
+
+
+def _with_flags(text: str, name: str) -> str:
+    """The text of an error with the settings of a recipe by their flags.
+
+    >>> _with_flags("distil.training.batch_size should be int, got 'x'", "distil")
+    "--batch-size should be int, got 'x'"
+    """
+    return re.sub(rf"\b{re.escape(name)}(?:\.\w+)*\.(\w+)", lambda found: "--" + found[1].replace("_", "-"), text)
 
 
 def _implied(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:

@@ -57,11 +57,11 @@ def command(
     if text:
         asked = " ".join(text).strip()
         meant, _ = find_known_words(asked, vocabulary)
-        begins = re.compile(rf"\b{re.escape(asked.casefold())}")
+        whole = re.compile(rf"\b{re.escape(asked.casefold())}(?:s|es)?\b")
         names = {
             tag: others
             for tag, others in names.items()
-            if tag in meant or any(begins.search(name.casefold()) for name in (tag, *others))
+            if tag in meant or any(whole.search(name.casefold()) for name in (tag, *others))
         }
         if not names:
             near = vocabulary.nearest(asked)

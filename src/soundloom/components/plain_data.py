@@ -69,9 +69,15 @@ def _value(hint: Any, value: object, where: str, error: type[SoundloomError]) ->
         accepted = {float: (int, float)}.get(hint, (hint,)) if origin is None else ()
         fits = type(value) in accepted
     if not fits:
-        allowed = " or ".join(map(repr, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
+        allowed = " or ".join(map(repr, arguments)) if origin is Literal else _kind(hint)
         raise error(f"{where} should be {allowed}, got {_short(value)}")
     return value
+
+
+def _kind(hint: Any) -> str:
+    """What a value is, in words."""
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return words.get(hint) or str(getattr(hint, "__name__", hint))
 
 
 def _short(value: object) -> str:

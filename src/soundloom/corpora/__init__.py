@@ -80,6 +80,11 @@ def load(
             name, root, options = "csv", path.parent, {"table": path.name, **options}
         elif path.is_dir():
             name, root = "hear" if (path / "task_metadata.json").is_file() else "folder", path
+        elif path.is_file():
+            raise CorpusError(
+                f"{name!r} is a file of another kind: a corpus is a folder of sounds, a table (.csv) that names them "
+                "with their labels, a saved corpus (.parquet), or one of those that soundloom corpora lists"
+            )
         else:
             public = [each for each, adapter in CORPORA.items() if not adapter.own]
             known = suggestion(name.partition("=")[0], public, f"the corpora are {', '.join(names())}")

@@ -189,9 +189,8 @@ class LoomRecipe(Recipe):
             learned |= {"texture_dim": len(corpus), "timbre_dim": len(corpus)}
         for name, sounds in learned.items():
             if getattr(self, name) >= sounds:
-                raise CorpusError(
-                    f"{sounds} sounds vary in fewer than {getattr(self, name)} directions: set {name} to less"
-                )
+                flag = f"--{name.replace('_', '-')}"
+                raise CorpusError(f"{sounds} sounds vary in fewer than {getattr(self, name)} directions: lower {flag}")
 
     def _others(self, corpus: Corpus, runs: Sequence[Run], options: RunOptions) -> list[Stream]:
         """Pitch, timbre and texture, reduced over the corpus."""

@@ -18,7 +18,10 @@ from jaxtyping import Float
 from soundloom.errors import ModelError, QueryError
 from soundloom.tags.vocabulary import Vocabulary
 
-__all__ = ["TAGS", "VOCABULARY", "LinearTags"]
+__all__ = ["GUESS", "TAGS", "VOCABULARY", "LinearTags"]
+
+GUESS = 0.2
+"""A word whose probability is lower is a guess."""
 
 TAGS, VOCABULARY = "tags.safetensors", "vocabulary.json"
 

@@ -27,7 +27,7 @@ from typing import Any
 
 from soundloom.errors import MissingExtraError
 
-__all__ = ["STOP_WORDS", "normalise", "normalise_as_published", "singular", "split", "words_of_path"]
+__all__ = ["STOP_WORDS", "normalise", "normalise_as_published", "ruled_out", "singular", "split", "words_of_path"]
 
 _FUNCTION_WORDS = """
 a about above after again against all am an and any are as at be because been before being below between both but
@@ -55,6 +55,7 @@ _NO_PLURALS = frozenset(_LOOK_PLURAL.split())
 _NO_PLURAL_ENDINGS = ("ss", "us", "is")
 
 _LETTERS = re.compile(r"[^\W\d_]+")
+_NEGATION = re.compile(r"\b(?:not|no|without)\s+(?:(?:an?|any|the)\s+)?([^\W\d_]+)", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
 
 
@@ -67,6 +68,16 @@ def split(text: str) -> list[str]:
     # NFKC: some systems write é in file names as two characters, and the second is no letter.
     apart = _CAMEL.sub(" ", unicodedata.normalize("NFKC", text))
     return [word.lower() for word in _LETTERS.findall(apart)]
+
+
+def ruled_out(text: str) -> str:
+    """The first word that a text rules out; empty if there is none.
+
+    >>> ruled_out("rain without any thunder"), ruled_out("thunder and rain")
+    ('thunder', '')
+    """
+    found = _NEGATION.search(text)
+    return found[1] if found is not None else ""
 
 
 def normalise(tags: Iterable[str]) -> tuple[str, ...]:

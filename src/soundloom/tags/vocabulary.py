@@ -25,7 +25,7 @@ from soundloom.atomic_file import replacing
 from soundloom.audioset import audioset_synonyms
 from soundloom.components.config_file import read_json
 from soundloom.errors import InvalidArgumentError, ModelError, QueryError
-from soundloom.tags.tokenise import STOP_WORDS, normalise, singular, split
+from soundloom.tags.tokenise import STOP_WORDS, normalise, ruled_out, singular, split
 
 __all__ = ["Vocabulary", "VocabularySettings"]
 
@@ -219,6 +219,10 @@ class Vocabulary:
         whole = tag.strip().lower()
         if whole in numbers:  # also without inflect
             return [numbers[whole]]
+        if out := ruled_out(tag):
+            raise QueryError(
+                f"{tag!r} rules out {out!r}, which a word cannot: write LibraryQuery(not_words=({out!r},)) beside it"
+            )
         found = []
         for word in _words(tag):
             known = next((each for each in _spellings(word) if each in numbers), None)

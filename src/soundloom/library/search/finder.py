@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from soundloom import audio
 from soundloom.counted import counted
-from soundloom.errors import AudioError, ModelError, ModelMismatchError, NothingFoundError
+from soundloom.errors import AudioError, ModelError, ModelMismatchError, NothingFoundError, QueryError
 from soundloom.library.search.explanation import share_below
 from soundloom.library.search.library_query import LibraryQuery, match_names, rows_of_text
 from soundloom.library.search.matches import Match, Matches, NearestRows, best_of_each_file, merge_overlapping
@@ -26,19 +26,19 @@ from soundloom.library.search.tag_query import TagQueries, find_known_words, not
 from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.part_weights import complete_weights
 from soundloom.remote import is_there
+from soundloom.tags.linear_tags import GUESS
+from soundloom.tags.tokenise import ruled_out
 
 if TYPE_CHECKING:
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.library.storage.lifecycle import LibraryModel
     from soundloom.library.storage.table_schema import Failure
+    from soundloom.tags import Vocabulary
 
 __all__ = ["Finder"]
 
 Embeddings = Float[np.ndarray, "pieces dim"]
-
-GUESS = 0.2
-"""A word whose highest probability is lower is a guess."""
 
 _SHORT = 0.25
 """A share of the segments that are compared, below which a region is said to be short."""
@@ -114,6 +114,8 @@ class Finder:
         """
         vocabulary = self._tag_queries.known_tags(offline=self._offline)
         known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [query.text])
+        if reason := _misread_by_model(query.text, known, vocabulary):
+            raise QueryError(reason)
         if unknown:
             raise NothingFoundError(
                 f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
@@ -164,6 +166,11 @@ class Finder:
         vocabulary = self._tag_queries.known_tags(offline=self._offline)
         unusable = "" if vocabulary is not None else self._tag_queries.unusable(offline=self._offline)
         known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [])
+        if known and (reason := _misread_by_model(query.text, known, vocabulary)):
+            if not found:
+                raise QueryError(reason)
+            self._remarks.append(reason)
+            return found
         if not known:
             if not found:
                 raise nothing_found(query, vocabulary, unusable)
@@ -212,7 +219,9 @@ class Finder:
         probable = {(match.path, match.start): float(value) for match, value in zip(known, values, strict=True)}
         if not (query.like or query.unlike) and (best := max(probable.values())) < GUESS:
             words = " with ".join(map(repr, query.words))
-            self._remarks.append(f"these are guesses: the model gives {words} a probability of {best:.0%} at most")
+            self._remarks.append(
+                f"these are guesses: as a whole none has a probability of more than {best:.0%} for {words}"
+            )
         return [replace(match, probability=probable.get((match.path, match.start))) for match in matches]
 
     def _remark_short_regions(self, query: LibraryQuery, matches: Sequence[Match]) -> None:
@@ -300,6 +309,17 @@ class Finder:
         if self._notices is not None:
             self._notices += [replace(notice, text=_about(sound, query) + notice.text) for notice in found]
         return pieces
+
+
+def _misread_by_model(text: str, known: Sequence[str], vocabulary: Vocabulary | None) -> str:
+    """Why a text is not searched for by those words of it that the model knows: it rules one out; else empty."""
+    out = ruled_out(text)
+    unwanted = find_known_words(out, vocabulary)[0] if out and vocabulary is not None else []
+    if not unwanted:
+        return ""
+    wanted = [f"LibraryQuery(words=({word!r},))" for word in known if word not in unwanted]
+    remedy = " and ".join([*wanted, f"LibraryQuery(not_words=({out!r},))"])
+    return f"the model knows nothing of not, no and without, and would look for {out!r}: write {remedy}"
 
 
 def _about(sound: QuerySound, query: LibraryQuery) -> str:

@@ -281,9 +281,9 @@ class _Parser:
             return self._fields.column(name)
         except QueryError as error:
             before = self._tokens[self._place - 2] if self._place > 1 else ("", "")
-            if before[1] in _COMPARISONS:
-                raise QueryError(f"{error}. Text stands in quotes: {before[1]} '{name}'") from None
-            raise
+            stored = f", {', '.join(sorted(_OF_STORE))}"
+            quoted = f". Text stands in quotes: {before[1]} '{name}'" if before[1] in _COMPARISONS else ""
+            raise QueryError(f"{error}{stored}{quoted}") from None
 
     def _alike(self, one: Any, other: Any) -> tuple[Any, Any]:
         """Two values that can be compared: both for each file, or both for each segment."""
