@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -164,6 +165,19 @@ def test_words_say_how_probable_they_are_and_what_is_a_guess(worded: Library, mo
     monkeypatch.setattr(finder, "GUESS", 1.1)
     worded.find(LibraryQuery(words=("beep",)), k=3, remarks=remarks)
     assert remarks[-1].startswith("these are guesses: as a whole none has a probability of more than ")
+
+
+def test_a_text_that_rules_something_out_is_not_searched_for_it(worded: Library) -> None:
+    unwanted = "LibraryQuery(not_words=('hissing',))"
+    for text, remedy in (
+        ("beep without hissing", f"LibraryQuery(words=('beep',)) and {unwanted}"),
+        ("no hissing", unwanted),
+    ):
+        with pytest.raises(QueryError, match=re.escape(f"would look for 'hissing': write {remedy}")):
+            worded.find(LibraryQuery(text=text))
+    sound = QuerySound(next(path for path in worded.files() if "beep" in path))
+    with pytest.raises(QueryError, match="would look for 'hissing'"):
+        worded.find(LibraryQuery(text="not hissing", like=(sound,)))
 
 
 def test_text_beside_a_sound_says_among_which_files(worded: Library) -> None:

@@ -16,6 +16,7 @@ import soundfile
 
 import soundloom
 from soundloom import packaged
+from soundloom.cli.tag_predictions import tag_files
 from soundloom.embedder import Embedder
 from soundloom.engine_choice import accelerating, load_on
 from soundloom.errors import MissingExtraError, ModelError, UnknownModelError
@@ -25,7 +26,7 @@ from soundloom.packaged import PackagedModel
 from soundloom.packaged_tagger import PackagedTagger
 from soundloom.tagger import Tagger
 from soundloom.tags import AlignedTags
-from soundloom.tags.linear_tags import LinearTags
+from soundloom.tags.linear_tags import GUESS, LinearTags
 
 onnx_runtime = pytest.importorskip("onnxruntime")
 
@@ -249,10 +250,26 @@ def test_silence_beside_a_sound_says_nothing_of_it() -> None:
     padded = tagger.tag(np.concatenate([noise(2 * RATE), np.zeros(6 * RATE, np.float32)]), RATE)
     silence = tagger.classes.index("Silence")
     assert padded.seconds[-1][silence] == padded.seconds[-1].max()
+    assert (padded.span[0], padded.ends[-1]) == (0, 8)
+    assert 2 <= padded.span[1] < 3
     np.testing.assert_allclose(padded.clip, padded.seconds[padded.starts < 2].mean(axis=0), atol=1e-6)
     assert "Silence" not in dict(tagger.describing(padded.clip, 10, 0.05))
     nothing = tagger.tag(np.zeros(3 * RATE, np.float32), RATE)
     assert tagger.describing(nothing.clip, 3, 0.1)[0][0] == "Silence"
+
+
+def test_a_guess_a_long_recording_and_a_file_without_words_are_said_to_be(tmp_path: Path) -> None:
+    for name, sound in (("hiss.wav", noise(RATE)), ("long.wav", noise(31 * RATE))):
+        soundfile.write(tmp_path / name, sound, RATE)
+    every = tag_files([tmp_path], "loom", least=0.0)
+    best = {path: max(row.score for row in every.rows if row.path == path) for path in every.lengths}
+    guesses = ", ".join(sorted(Path(path).name for path, score in best.items() if score < GUESS))
+    told = [f"guesses, as no tag has a score of 0.2: {guesses}"] if guesses else []
+    told.append("tags of a long recording as a whole say little; --frames tags every second: long.wav")
+    assert every.remarks == told
+    nothing = tag_files([tmp_path], "loom", least=1.0)
+    assert nothing.remarks == ["no tag has a score of 1 (--least): hiss.wav, long.wav", told[-1]]
+    assert not tag_files([tmp_path], "loom", frames=True, least=0.0).remarks[len(told) - 1 :]
 
 
 def test_words_that_name_no_source_are_given_only_where_no_other_fits() -> None:

@@ -53,13 +53,21 @@ def test_everyday_words_are_known() -> None:
     [
         ("puppy", "Dog"), ("Puppies", "Dog"), ("gun", "Gunshot, gunfire"), ("Guns", "Gunshot, gunfire"),
         ("washing machine", "Mechanisms"), ("baby", "Baby cry, infant cry"), ("rain", "Rain"),
-        ("infant cry", "Baby cry, infant cry"),
+        ("infant cry", "Baby cry, infant cry"), ("buzzing", "Buzz"), ("croaking", "Croak"), ("doggy", "Dog"),
+        ("whooshing", "Whoosh, swoosh, swish"),
     ],
 )  # fmt: skip
 def test_a_synonym_stands_for_its_class(word: str, name: str) -> None:
     words = Vocabulary.of_classes(yamnet_classes())
     (place,) = words.query([word]).nonzero()[0]
     assert words.tags[place] == name
+
+
+def test_what_is_ruled_out_is_not_looked_for() -> None:
+    words = Vocabulary.of_classes(yamnet_classes())
+    for text in ("not dog", "no dogs", "rain without any dog"):
+        with pytest.raises(QueryError, match=r"rules out 'dogs?', .* LibraryQuery\(not_words=\('dogs?',\)\)"):
+            words.query([text])
 
 
 def test_no_synonym_is_a_class_of_another_name() -> None:
