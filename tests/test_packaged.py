@@ -247,12 +247,17 @@ def test_the_first_commands_need_no_torch(tmp_path: Path) -> None:
 
 def test_silence_beside_a_sound_says_nothing_of_it() -> None:
     tagger = PackagedTagger.load()
-    padded = tagger.tag(np.concatenate([noise(2 * RATE), np.zeros(6 * RATE, np.float32)]), RATE)
+    samples = np.concatenate([noise(2 * RATE), np.zeros(6 * RATE, np.float32)])
+    padded = tagger.tag(samples, RATE)
     silence = tagger.classes.index("Silence")
     assert padded.seconds[-1][silence] == padded.seconds[-1].max()
     assert (padded.span[0], padded.ends[-1]) == (0, 8)
     assert 2 <= padded.span[1] < 3
-    np.testing.assert_allclose(padded.clip, padded.seconds[padded.starts < 2].mean(axis=0), atol=1e-6)
+    stretches = padded.seconds[padded.starts < 2].mean(axis=0)
+    whole = tagger.scores(tagger.model.embed_samples(samples)[None])[0]
+    np.testing.assert_allclose(padded.clip, np.maximum(stretches, whole), atol=1e-6)
+    longer = tagger.tag(np.concatenate([samples, np.zeros(3 * RATE, np.float32)]), RATE)
+    np.testing.assert_allclose(longer.clip, stretches, atol=1e-6)
     assert "Silence" not in dict(tagger.describing(padded.clip, 10, 0.05))
     nothing = tagger.tag(np.zeros(3 * RATE, np.float32), RATE)
     assert tagger.describing(nothing.clip, 3, 0.1)[0][0] == "Silence"

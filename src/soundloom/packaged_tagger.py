@@ -1,4 +1,4 @@
-"""Words of the packaged model for sounds, without PyTorch: the windows that it learned on, scored one by one."""
+"""Words of the packaged model for sounds, without PyTorch: of its windows, and of short sounds as a whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from soundloom.packaged import NAME, PackagedPart
-from soundloom.sound_tagger import SoundTagger
+from soundloom.sound_tagger import WHOLE, SoundTagger
 from soundloom.tags.linear_tags import LinearTags
 from soundloom.tags.model_words import words_of_model
 
@@ -24,7 +24,7 @@ class PackagedTagger(SoundTagger):
     """
 
     def __init__(self, part: PackagedPart, tags: LinearTags) -> None:
-        super().__init__(part, tags.vocabulary.tags, length=part.window, hop=part.hop, skip_silence=True)
+        super().__init__(part, tags.vocabulary.tags, length=part.window, hop=part.hop, skip_silence=True, whole=WHOLE)
         self.tags = tags
 
     @classmethod

@@ -7,9 +7,9 @@ Two kinds of tagger have it: `soundloom.tagger.Tagger`, a PyTorch model with a h
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast, overload
 
 import numpy as np
@@ -19,10 +19,12 @@ from soundloom import audio
 from soundloom.embedding_model import EmbeddingModel, Source, each_sound, sound_blocks, sounds_of
 from soundloom.errors import ModelError
 
-__all__ = ["Explained", "SoundTagger", "Tagged"]
+__all__ = ["WHOLE", "Explained", "SoundTagger", "Tagged"]
 
 # Seconds that are embedded at a time: bounds what a long sound takes in memory.
 BLOCK = 60
+WHOLE = 10.0
+"""Seconds of the longest sound that is scored as a whole: as much as libraries embed at a time by default."""
 _UNSPECIFIC = frozenset({"Silence", "Environmental noise", "Noise"})
 """Classes of AudioSet that name no source. Recordings of anything hold a little of them."""
 _QUIET = 1e-2
@@ -51,7 +53,7 @@ class Tagged:
     """The scores of one sound.
 
     Attributes:
-        clip: of the whole, [classes].
+        clip: of the sound, [classes].
         seconds: of every second, [seconds, classes].
         starts: where each begins, in seconds.
         ends: where each ends.
@@ -78,6 +80,8 @@ class SoundTagger(ABC):
         hop: seconds from the start of one such stretch to the next; the length if not given.
         skip_silence: leave stretches that are almost silent beside the loudest out of the scores of the whole, as words
             that a model suggests do, whose scores say how probable they are.
+        whole: seconds up to which a sound is also scored as a whole, as classes that were learned from whole sounds
+            may be; the higher score of each class counts.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class SoundTagger(ABC):
         length: float = 1.0,
         hop: float | None = None,
         skip_silence: bool = False,
+        whole: float = 0.0,
     ) -> None:
         self.model = model
         self.classes = tuple(classes)
@@ -96,6 +101,7 @@ class SoundTagger(ABC):
         self.length = length
         self.hop = length if hop is None else hop
         self.skip_silence = skip_silence
+        self.whole = whole
 
     @abstractmethod
     def scores(self, embeddings: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows classes"]:
@@ -189,6 +195,7 @@ class SoundTagger(ABC):
             return each_sound(sounds, lambda sound: self.tag(sound, sample_rate, start=start, end=end, **how))
         one = cast(Source, source)
         blocks = sound_blocks(one, self.model.sample_rate, sample_rate, start, end, options, notices=notices, av=av)
+        whole, blocks = _collected(blocks, round(self.whole * self.model.sample_rate))
         pieces = audio.segments(blocks, self.model.sample_rate, self.length, self.hop)
         vectors: list[np.ndarray] = []
         starts: list[float] = []
@@ -201,19 +208,27 @@ class SoundTagger(ABC):
             ends.extend(piece.end * options.speed + start for piece in block)
         embeddings = np.concatenate(vectors)
         seconds = self.scores(embeddings)
-        weights = np.asarray(ends) - np.asarray(starts)
-        if self.skip_silence:
-            weights *= np.asarray(levels) >= _QUIET * max(levels)
-        weights /= weights.sum()
+        weights = self._weights(np.asarray(ends) - np.asarray(starts), np.asarray(levels))
         counting = np.flatnonzero(weights)
+        clip = weights @ seconds
+        if whole is not None:
+            clip = np.maximum(clip, self.scores(self.embed_pieces([whole]))[0])
         return Tagged(
-            clip=(weights @ seconds).astype(np.float32),
+            clip=clip.astype(np.float32),
             seconds=seconds,
             starts=np.asarray(starts),
             ends=np.asarray(ends),
             span=(starts[counting[0]], ends[counting[-1]]),
             explained=self._explained(embeddings, weights) if explain else None,
         )
+
+    def _weights(
+        self, lengths: Float[np.ndarray, " stretches"], levels: Float[np.ndarray, " stretches"]
+    ) -> Float[np.ndarray, " stretches"]:
+        """How much the scores of stretches, of so many seconds and such amplitudes, count for the whole."""
+        weights = lengths * (levels >= _QUIET * levels.max()) if self.skip_silence else lengths
+        shares: Float[np.ndarray, " stretches"] = weights / weights.sum()
+        return shares
 
     def highest(self, scores: Float[np.ndarray, " classes"], top: int, least: float) -> Iterator[tuple[str, float]]:
         """The classes with the highest scores: so many at most, none below the least."""
@@ -251,3 +266,15 @@ class SoundTagger(ABC):
                 "embedding that shares are measured from when the command that trained it is run again"
             )
         return self.mean
+
+
+def _collected(
+    blocks: Iterable[Float[np.ndarray, " _samples"]], most: int
+) -> tuple[Float[np.ndarray, " samples"] | None, Iterator[Float[np.ndarray, " _samples"]]]:
+    """The blocks of a sound as one, if it has so many samples at most and any are wanted; and the blocks."""
+    rest, first, count = iter(blocks), list[np.ndarray](), 0
+    while count <= most and (block := next(rest, None)) is not None:
+        first.append(block)
+        count += len(block)
+    whole = np.concatenate(first) if 0 < count <= most else None
+    return whole, chain(first, rest)

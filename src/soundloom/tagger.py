@@ -46,7 +46,7 @@ from soundloom.models import load
 from soundloom.models.model_registry import model_parts
 from soundloom.models.saved_model import check_there, folder_of, from_pretrained, is_saved
 from soundloom.objectives.labels import SCORES, LabelHead, LabelSettings
-from soundloom.sound_tagger import SoundTagger
+from soundloom.sound_tagger import WHOLE, SoundTagger
 from soundloom.tags import AlignedTags, aligned_tags
 from soundloom.tags.text_towers import clap_folder
 
@@ -171,6 +171,9 @@ class Tagger(SoundTagger):
                 length = max(length, stream.window.frames * stream.frontend.hop)
         tagger = cls(part, _TagModelHead(tags), LabelSettings(hidden=0), tags.vocabulary.tags, length=length, hop=hop)
         tagger.skip_silence = True
+        # Classes of a network are of its windows; those of a reduced part were learned from whole sounds.
+        if any(stream.reduction is not None for stream in part.streams):
+            tagger.whole = WHOLE
         return tagger
 
     @classmethod
