@@ -144,7 +144,8 @@ def _seconds(
     padded[:, size // 2 : -size // 2] = whole.reshape(count, rate)
     cut = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::hop]
     weights = ((frames - np.arange(count) * per_second) / per_second).clip(0, 1)
-    return _power(cut * _hann(size), size), weights.astype(np.float32)
+    # Second by second: larger arrays are given back to the system each time, which takes longer than to fill them.
+    return np.stack([_power(second * _hann(size), size) for second in cut]), weights.astype(np.float32)
 
 
 def _constant_q(
