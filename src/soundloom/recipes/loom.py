@@ -278,8 +278,8 @@ That of the general part, as its 384 numbers, was chosen by labelled training so
 BALANCE = {"pitch": 0.1, "timbre": 0.3, "texture": 0.5}
 """What counts in a search where nobody says what matters; notes and voices are for those who ask for them.
 
-Chosen by mean average precision among labelled sounds of the training set. Pitch counts as little as leaves quiet copies
-of these a cosine of 0.95; less would hardly raise the precision, and more finds more of the same notes."""
+Chosen by mean average precision among labelled sounds of the training set. Pitch counts as little as leaves quiet
+copies of these a cosine of 0.95; less would hardly raise the precision, and more finds more of the same notes."""
 
 CENTRED = PARTS
 """A search scales no column of any part: a component's deviation says what it is worth, and products of characteristic
