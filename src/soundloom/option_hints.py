@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from ast import literal_eval
+from ast import Call, literal_eval, parse
 
 __all__ = ["hints_as_fields", "hints_as_flags", "hints_for_page", "hints_for_query"]
 
 _HINT = re.compile(r"DecodeOptions\((accept_truncated|channels|track|speed)=([^()]*)\)")
 _SPEED = re.compile(r"DecodeOptions\((speed)=([^()]*)\)")
-_QUERY = re.compile(r"""(?:LibraryQuery|RowFilter)\((\w+)=\(?('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\.\.\.)(?:,\))?\)""")
+_VALUE = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\.\.\.)"""
+_SETTING = rf"\w+=(?:{_VALUE}|\((?:{_VALUE},? ?)+\))"
+_QUERY = re.compile(rf"(?:LibraryQuery|RowFilter)\({_SETTING}(?:, {_SETTING})*\)")
 _FLAG = re.compile(r"(?<!indexed with )--(?:accept-truncated|channels|track|speed)\b(?: [\d.]+)?")
 
 _QUERY_FLAGS = {"words": "word", "not_words": "not"}
@@ -35,6 +37,8 @@ def hints_as_flags(text: str) -> str:
     'Pass --partial to take the copy as it is'
     >>> hints_as_flags("as text: LibraryQuery(text='a 1'); else LibraryQuery(not_words=('rain',))")
     "as text: --text 'a 1'; else --not rain"
+    >>> hints_as_flags("write LibraryQuery(words=('rain', 'wind'), not_words=('dog',))")
+    'write --word rain --word wind --not dog'
     """
     return _QUERY.sub(_query_flag, _HINT.sub(_flag, text)).replace(" partial=True ", " --partial ")
 
@@ -45,7 +49,7 @@ def hints_as_fields(text: str) -> str:
     >>> hints_as_fields("as text: LibraryQuery(text='a 1'); else LibraryQuery(not_words=('rain',))")
     "as text: text='a 1'; else without='rain'"
     """
-    return _QUERY.sub(lambda hint: f"{_QUERY_FIELDS.get(hint[1], hint[1])}={hint[2]}", text)
+    return _QUERY.sub(_query_fields, text)
 
 
 def hints_for_query(text: str, holder: str = "a library indexed with") -> str:
@@ -76,9 +80,22 @@ def _flag(hint: re.Match[str]) -> str:
     return f"--{name}" if value in ("True", "...") else f"--{name} {value}"
 
 
+def _settings(hint: re.Match[str]) -> list[tuple[str, object]]:
+    """The names and values of a query; of several values each with the name."""
+    call = parse(hint[0], mode="eval").body
+    assert isinstance(call, Call)
+    given = [(str(each.arg), literal_eval(each.value)) for each in call.keywords]
+    return [(name, one) for name, value in given for one in (value if isinstance(value, tuple) else (value,))]
+
+
 def _query_flag(hint: re.Match[str]) -> str:
-    flag, value = f"--{_QUERY_FLAGS.get(hint[1], hint[1])}", hint[2]
-    return flag if value == "..." else f"{flag} {_quoted(literal_eval(value))}"
+    flags = [(f"--{_QUERY_FLAGS.get(name, name)}", value) for name, value in _settings(hint)]
+    return " ".join(flag if value is ... else f"{flag} {_quoted(str(value))}" for flag, value in flags)
+
+
+def _query_fields(hint: re.Match[str]) -> str:
+    fields = [(_QUERY_FIELDS.get(name, name), value) for name, value in _settings(hint)]
+    return " ".join(f"{name}=..." if value is ... else f"{name}={value!r}" for name, value in fields)
 
 
 def _quoted(value: str) -> str:

@@ -194,7 +194,8 @@ def _with_flags(text: str, name: str) -> str:
     >>> _with_flags("distil.training.batch_size should be int, got 'x'", "distil")
     "--batch-size should be int, got 'x'"
     """
-    return re.sub(rf"\b{re.escape(name)}(?:\.\w+)*\.(\w+)", lambda found: "--" + found[1].replace("_", "-"), text)
+    setting = rf"\b{re.escape(name)}(?:\.\w+)*(?:\.|: )(\w+)(?= (?:should|must) )"
+    return re.sub(setting, lambda found: "--" + found[1].replace("_", "-"), text)
 
 
 def _implied(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:

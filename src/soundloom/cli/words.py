@@ -88,5 +88,8 @@ def _vocabulary(
     name = model or packaged.NAME
     words = words_of_model(name, common_options.parse_files(files) or "published", offline=offline)
     if words is None:
+        from soundloom.models.model_registry import model_parts
+
+        model_parts(name, offline=offline)  # refuses a name that is none
         raise QueryError(f"the model {name!r} knows no words: take loom (the default), coala, or one trained on tags")
     return name, words.vocabulary

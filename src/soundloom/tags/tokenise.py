@@ -55,7 +55,10 @@ _NO_PLURALS = frozenset(_LOOK_PLURAL.split())
 _NO_PLURAL_ENDINGS = ("ss", "us", "is")
 
 _LETTERS = re.compile(r"[^\W\d_]+")
-_NEGATION = re.compile(r"\b(?:not|no|without)\s+(?:(?:an?|any|the)\s+)?([^\W\d_]+)", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"\b(?:not|non|no|nor|neither|without|except|minus|don.?t|doesn.?t)[\s-]+(?:(?:an?|any|the)\s+)?([^\W\d_]+)",
+    re.IGNORECASE,
+)
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
 
 
@@ -70,14 +73,13 @@ def split(text: str) -> list[str]:
     return [word.lower() for word in _LETTERS.findall(apart)]
 
 
-def ruled_out(text: str) -> str:
-    """The first word that a text rules out; empty if there is none.
+def ruled_out(text: str) -> tuple[str, ...]:
+    """The words that a text rules out, the first one after each negation.
 
-    >>> ruled_out("rain without any thunder"), ruled_out("thunder and rain")
-    ('thunder', '')
+    >>> ruled_out("rain without any thunder, no wind"), ruled_out("thunder and rain")
+    (('thunder', 'wind'), ())
     """
-    found = _NEGATION.search(text)
-    return found[1] if found is not None else ""
+    return tuple(dict.fromkeys(_NEGATION.findall(text)))
 
 
 def normalise(tags: Iterable[str]) -> tuple[str, ...]:

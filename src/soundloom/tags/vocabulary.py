@@ -221,7 +221,8 @@ class Vocabulary:
             return [numbers[whole]]
         if out := ruled_out(tag):
             raise QueryError(
-                f"{tag!r} rules out {out!r}, which a word cannot: write LibraryQuery(not_words=({out!r},)) beside it"
+                f"{tag!r} rules out {' and '.join(map(repr, out))}, which a word cannot: for what sounds are not taken "
+                f"for there is LibraryQuery(not_words={out!r})"
             )
         found = []
         for word in _words(tag):

@@ -22,7 +22,7 @@ from soundloom.library.search.library_query import LibraryQuery, match_names, ro
 from soundloom.library.search.matches import Match, Matches, NearestRows, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_sound import QuerySound
 from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
-from soundloom.library.search.tag_query import TagQueries, find_known_words, nothing_found
+from soundloom.library.search.tag_query import TagQueries, find_known_words, listed, nothing_found, remark_on_parts
 from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.part_weights import complete_weights
 from soundloom.remote import is_there
@@ -174,11 +174,11 @@ class Finder:
         if not known:
             if not found:
                 raise nothing_found(query, vocabulary, unusable)
-            if unusable:
-                self._remarks.append(unusable)
+            self._remarks += filter(None, [unusable or remark_on_parts(unknown, vocabulary)])
             return found
         if unknown:
-            self._remarks.append(f"the model does not know {' and '.join(map(repr, unknown))}: searched by the rest")
+            parts = remark_on_parts(unknown, vocabulary)
+            self._remarks.append(f"{parts or f'the model does not know {listed(unknown)}'}: searched by the rest")
         asked = replace(query, text="", words=tuple(known))
         seen = {match.path for match in found}
         more = self.find(index, replace(asked, include_query=True), k + len(seen))
@@ -312,14 +312,20 @@ class Finder:
 
 
 def _misread_by_model(text: str, known: Sequence[str], vocabulary: Vocabulary | None) -> str:
-    """Why a text is not searched for by those words of it that the model knows: it rules one out; else empty."""
-    out = ruled_out(text)
-    unwanted = find_known_words(out, vocabulary)[0] if out and vocabulary is not None else []
-    if not unwanted:
+    """Why a text is not searched for by those words of it that the model knows: it rules some out; else empty."""
+    if vocabulary is None:
         return ""
-    wanted = [f"LibraryQuery(words=({word!r},))" for word in known if word not in unwanted]
-    remedy = " and ".join([*wanted, f"LibraryQuery(not_words=({out!r},))"])
-    return f"the model knows nothing of not, no and without, and would look for {out!r}: write {remedy}"
+    tags_of = {word: find_known_words(word, vocabulary)[0] for word in ruled_out(text)}
+    out = tuple(word for word, tags in tags_of.items() if tags)
+    if not out:
+        return ""
+    unwanted = {tag for word in out for tag in tags_of[word]}
+    wanted = tuple(word for word in known if word not in unwanted)
+    words = f"words={wanted!r}, " if wanted else ""
+    return (
+        f"a text cannot rule out words, and the model would look for {listed(out)}: write "
+        f"LibraryQuery({words}not_words={out!r})"
+    )
 
 
 def _about(sound: QuerySound, query: LibraryQuery) -> str:

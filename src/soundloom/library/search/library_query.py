@@ -100,6 +100,8 @@ class LibraryQuery:
         """
         check_count(k)
         check_where(self.where)
+        if not isinstance(self.text, str):
+            raise QueryError(f"text is what to look for, in letters, got {self.text!r}")
         for name in ("words", "not_words", "sort"):
             if isinstance(given := getattr(self, name), str):
                 raise QueryError(f"{name} are several texts: write {name}=({given!r},)")

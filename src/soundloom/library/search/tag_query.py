@@ -41,7 +41,15 @@ if TYPE_CHECKING:
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.tags import Vocabulary
 
-__all__ = ["TagQueries", "find_known_words", "nothing_found", "tag_embedding", "tags_of_library"]
+__all__ = [
+    "TagQueries",
+    "find_known_words",
+    "listed",
+    "nothing_found",
+    "remark_on_parts",
+    "tag_embedding",
+    "tags_of_library",
+]
 
 
 class _OtherVersionError(QueryError):
@@ -301,6 +309,18 @@ def find_known_words(text: str, vocabulary: Vocabulary) -> tuple[list[str], list
             unknown.append(words[first])
             first += 1
     return list(known), unknown
+
+
+def listed(words: Sequence[str]) -> str:
+    """The words as they are written, with "and" between them."""
+    return " and ".join(map(repr, words))
+
+
+def remark_on_parts(unknown: Sequence[str], vocabulary: Vocabulary | None) -> str:
+    """That the model does not know some words, but tags that have one of them in their names; empty without such."""
+    tags = vocabulary.tags if vocabulary is not None else ()
+    having = [tag for tag in tags if not set(unknown).isdisjoint(query_words(tag))]
+    return f"the model does not know {listed(unknown)}, but {listed(having[:3])}" if having else ""
 
 
 def nothing_found(query: LibraryQuery, vocabulary: Vocabulary | None, unusable: str = "") -> NothingFoundError:

@@ -375,4 +375,16 @@ def _check_types(one: Any, other: Any) -> None:
     if pa.types.is_string(column.type) and not isinstance(literal, str):
         raise _MistakeError(f"it compares text with a number: write {str(literal)!r} in quotes")
     if isinstance(literal, str) and not pa.types.is_string(column.type):
-        raise _MistakeError(f"it compares a number with text: write {literal} without quotes")
+        raise _MistakeError(
+            f"it compares a number with text: write {literal} without quotes"
+            if _is_number(literal)
+            else f"it compares a number with text, and {literal!r} is none"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

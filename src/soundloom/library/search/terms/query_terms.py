@@ -143,7 +143,10 @@ class QueryTerms:
             self.remarks.append(f"{term!r} is the sound {called[0]}; as text: {_as_text(term)}")
             return called[0]
         if len(called) == 1:
-            self.remarks.append(f"{term!r} is taken as text: for what sounds like the file of that name, write {sound}")
+            written = repr(sound) if " " in sound else sound
+            self.remarks.append(
+                f"{term!r} is taken as text: for what sounds like the file of that name, write {written}"
+            )
         elif not is_word:
             nearer = os.path.join(os.path.basename(os.path.dirname(called[0])), sound)
             self.remarks.append(
