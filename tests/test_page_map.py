@@ -179,7 +179,8 @@ def test_the_sound_under_the_pointer_is_told_and_heard(map_: Page) -> None:
     expect(tip).to_be_visible()
     page.mouse.wheel(0, -600)
     expect(tip).to_have_count(0)
-    page.keyboard.press("0")
+    page.get_by_role("application").press("0")
+    until(page, "() => !location.search.includes('at=')")
     # What is clicked plays on.
     page.mouse.click(*spot)
     page.mouse.move(0, 0)
