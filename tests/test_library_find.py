@@ -22,9 +22,9 @@ from soundloom.library.search import finder, query_vectors
 from soundloom.library.search.current_rows import current_rows
 from soundloom.library.search.matches import merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows
-from soundloom.library.search.tag_query import find_known_words
+from soundloom.library.search.tag_query import find_known_words, remark_on_parts
 from soundloom.one_thread import one_thread
-from soundloom.tags import aligned_tags
+from soundloom.tags import Vocabulary, aligned_tags
 
 PATHS = [f"/s/{name}.wav" for name in ("birds/owl", "birds/robin", "city/bus", "city/dog", "dog park/rec1", "rec2")]
 EVEN = dict.fromkeys(PARTS, 1.0)
@@ -165,6 +165,21 @@ def test_words_say_how_probable_they_are_and_what_is_a_guess(worded: Library, mo
     monkeypatch.setattr(finder, "GUESS", 1.1)
     worded.find(LibraryQuery(words=("beep",)), k=3, remarks=remarks)
     assert remarks[-1].startswith("these are guesses: as a whole none has a probability of more than ")
+
+
+def test_a_tag_that_cannot_be_given_is_not_offered(made_up: Library) -> None:
+    for tag, offered in (("surf", True), ("Waves, surf", False)):
+        with pytest.raises(NothingFoundError, match="nobody has given the tag") as caught:
+            made_up.find(LibraryQuery(filter=RowFilter(tags=(tag,))))
+        assert ("soundloom tags add" in str(caught.value)) == offered
+
+
+def test_words_that_are_part_of_a_name_are_told() -> None:
+    words = Vocabulary(tags=("Computer keyboard", "Keyboard (musical)", "Dog"))
+    assert remark_on_parts(["keyboard"], words) == (
+        "the model does not know 'keyboard', but 'Computer keyboard' and 'Keyboard (musical)'"
+    )
+    assert remark_on_parts(["key"], words) == remark_on_parts(["keyboard"], None) == ""
 
 
 def test_a_text_that_rules_something_out_is_not_searched_for_it(worded: Library) -> None:

@@ -12,7 +12,8 @@ unless the loss made them so.
 
 A model that learned from free-form tags (`soundloom.tags`) has no such head, and tags all the same: its classes are
 the words that it knows, by how probable they are (`soundloom.tags.suggestions`). A published network with a classifier
-scores each of its own windows, as published: YAMNet 0.975 s every 0.48 s.
+scores each of its own windows, as published: YAMNet 0.975 s every 0.48 s. Words that were learned from whole sounds are
+also scored on a short sound as a whole, and the higher score counts.
 
 Where the model is woven, a score can be explained: how much each part, each stream, moved it from what the average
 sound gets. For every subset of the parts the head is asked what it says of an embedding that has those parts of

@@ -89,7 +89,8 @@ def by_model(
     """Tag files with a model that was trained to, or with the words that a model knows.
 
     Models are trained to by soundloom train diverse and labels, and know words by soundloom train coala. The default
-    one gives words with their probability, that of the stretches that are not silent; yamnet its 521 classes.
+    one gives words with their probability: the higher of that of the stretches that are not silent, and of that of the
+    whole up to ten seconds. yamnet gives its 521 classes.
 
     \b
     Examples:

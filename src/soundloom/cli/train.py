@@ -191,8 +191,8 @@ def _train(
 def _with_flags(text: str, name: str) -> str:
     """The text of an error with the settings of a recipe by their flags.
 
-    >>> _with_flags("distil.training.batch_size should be int, got 'x'", "distil")
-    "--batch-size should be int, got 'x'"
+    >>> _with_flags("distil.training.batch_size should be a whole number, got 'x'", "distil")
+    "--batch-size should be a whole number, got 'x'"
     """
     setting = rf"\b{re.escape(name)}(?:\.\w+)*(?:\.|: )(\w+)(?= (?:should|must) )"
     return re.sub(setting, lambda found: "--" + found[1].replace("_", "-"), text)
