@@ -163,6 +163,8 @@ COMMANDS = (
     ("search dog_bark_1=2 --like owl.wav", 0, "dog_bark_1.wav=2 and like"),
     ("search --after yesterday", 2, "such as 2024-05-31"),
     ("search --where 'duration < 2'", 0, "bus.wav"),
+    ("search --where \"recorded > 'yesterday'\"", 1, "'yesterday' is no time as recorded has it"),
+    ("search --where 'count(*) > 1'", 1, "count() is of many sounds"),
     ("search --where 'samplerate = 44100'", 1, "did you mean sample_rate"),
     ("search --where 'sample_rate = 16000 AND duration < 1'", 0, "bus.wav"),
     ("search --where 'duration < 2; DROP TABLE segments'", 1, "one condition is all"),
@@ -194,6 +196,12 @@ COMMANDS = (
     ("embed sounds/birds -o e.parquet -m mfcc", 0, "rows of"),
     ("embed sounds/birds -o e.xlsx -m mfcc", 2, "end it in .parquet"),
     ("embed sounds/birds -o e.npy", 2, "end it in .parquet, .csv, .npz, which holds the array"),
+    ("embed empty -o none.csv -m mfcc", 1, "no sounds in 'empty'"),
+    ("tag empty", 1, "no sounds in 'empty'"),
+    ("tag sounds/birds/owl.wav@0-1", 1, "name 'sounds/birds/owl.wav', or search by the part"),
+    ("index sounds/birds/owl.wav@0-1", 1, "sounds are taken whole here"),
+    ("tag sounds -m onnx:none.onnx", 1, "cannot read the ONNX file 'none.onnx': there is no such file"),
+    ("export mfcc long.onnx --seconds 1e9", 1, "does not fit into memory in one piece: give fewer seconds"),
     ("clusters -o clusters.csv", 0, "written to clusters.csv"),
     ("clusters -o clusters.csv --json", 0, '"example"'),
     ("search dog --names -o hits.parquet", 0, "1 hit written"),
@@ -258,6 +266,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(path, 0.1 * rng.normal(size=8000 if "bus" in name else 24000), 16000)
     (world / "sounds" / "night").mkdir()
     shutil.copy(world / "sounds" / "birds" / "robin.wav", world / "sounds" / "night" / "copy.wav")
+    (world / "empty").mkdir()
     (world / "sites.csv").write_text("path,site\nowl.wav,wood\n")
     (world / "list.txt").write_text("sounds/birds/owl.wav\n")
     library = Library.create(world / "sounds.loom", "mfcc")

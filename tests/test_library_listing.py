@@ -87,6 +87,7 @@ def test_facets_count_files_among_those_admitted(library: Library) -> None:
         ("codec LIKE 'wav%'", []),
         ("codec ILIKE 'wav%' AND bits IN (16, 24)", ["owl", "bus"]),
         ("recorded BETWEEN '2024-05-01' AND '2024-06-01'", ["owl", "bus"]),
+        ("recorded > '2024-05-31 05:01'", ["robin"]),  # as with a T
         ("recorded IS NULL", ["dog's", "rain"]),
         ("array_has(tags, 'bird') AND NOT array_has(tags, 'night')", ["robin"]),
         ("name = 'dog''s.wav'", ["dog's"]),
@@ -121,6 +122,20 @@ def test_conditions_are_those_of_sql(library: Library, where: str, found: list[s
         ("bits = 24; DROP TABLE segments", "one condition"),
         ("bits = ", "cannot be evaluated"),
         (" ", "empty"),
+        ("recorded > 'yesterday'", "'yesterday' is no time as recorded has it: write 2024,"),
+        ("'2024-13' < recorded", "'2024-13' is no time"),
+        ("recorded BETWEEN '2024' AND '31.12.2024'", "'31.12.2024' is no time"),
+        ("recorded IN ('may')", "'may' is no time"),
+        ("duration IN ('5')", "write 5 without quotes"),
+        ("codec BETWEEN 1 AND 2", "write '1' in quotes"),
+        ("tags IN ('bird')", "array_has"),
+        ("count(*) > 1", r"count\(\) is of many sounds"),
+        ("max(duration) > 1", r"max\(\) is of many sounds"),
+        ("true", "it compares nothing"),
+        ("duration", "it compares nothing"),
+        ("length(name) > 3", "cannot be of name, but of decoder, duration"),
+        ("foo(path) > 1", r"cannot be evaluated: Invalid function 'foo'\. Columns: path"),
+        ("length(colour) > 1", r"cannot be evaluated: No field named colour\. Columns: path"),
     ],
 )
 def test_conditions_that_cannot_be_evaluated_say_why(library: Library, where: str, message: str) -> None:

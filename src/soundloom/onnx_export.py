@@ -36,7 +36,7 @@ from soundloom.embedder import Embedder, Stream
 from soundloom.errors import ModelError
 from soundloom.frontends import Frontend
 from soundloom.models.component_types import component_types
-from soundloom.system_errors import reason_of
+from soundloom.system_errors import is_out_of_memory, reason_of
 
 __all__ = ["TOLERANCE", "Exported", "check_destination", "check_exportable", "export"]
 
@@ -78,8 +78,8 @@ def export(model: Embedder, path: str | os.PathLike[str], *, seconds: float | No
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
         ModelError: a part states that it cannot be exported, or has operations that ONNX lacks; the length is too
-            short for it, or needed and not given; the file is not named as ONNX files are, cannot be written, or
-            disagrees with the model (and is not kept).
+            short for it, too long for the memory, or needed and not given; the file is not named as ONNX files are,
+            cannot be written, or disagrees with the model (and is not kept).
     """
     onnx_graph.require("exporting a model")
     path = Path(path)
@@ -90,6 +90,12 @@ def export(model: Embedder, path: str | os.PathLike[str], *, seconds: float | No
     try:
         lengths = _lengths(model, streams) if seconds is None else _fixed(model, round(seconds * model.sample_rate))
         return _export(model, path, lengths)
+    except (MemoryError, RuntimeError) as error:
+        if seconds is None or not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"a sound of {seconds:g} s does not fit into memory in one piece: give fewer seconds"
+        ) from None
     finally:
         model.train(training)
 

@@ -15,7 +15,15 @@ from contextlib import contextmanager
 
 from soundloom.errors import LibraryDamagedError, MissingExtraError, ResourceError, SoundloomError
 
-__all__ = ["error_number", "first_line", "is_unwritable", "one_line_errors", "reason_of", "translated"]
+__all__ = [
+    "error_number",
+    "first_line",
+    "is_out_of_memory",
+    "is_unwritable",
+    "one_line_errors",
+    "reason_of",
+    "translated",
+]
 
 _REMEDIES_BY_NAME = {
     "ENOSPC": "the disk is full: make room, or choose a folder on another disk",
@@ -26,7 +34,7 @@ _REMEDIES_BY_NAME = {
     "EIO": "the disk cannot read or write it: check the disk and its cable, and restore the file from a backup",
     "EMFILE": "too many files are open in this process: raise the limit, such as: ulimit -n 4096",
     "ENFILE": "too many files are open on this machine: close some programs",
-    "ENOMEM": "there is not enough memory: use fewer --workers, or close other programs",
+    "ENOMEM": "there is not enough memory: use fewer --workers, where there are some, or close other programs",
     "ENOENT": "no such file or folder",
     "EEXIST": "it exists already: choose another name",
     "ENOTDIR": "part of the path is a file, not a folder: check the path",
@@ -90,8 +98,8 @@ def translated(
     if missing is not None:
         return missing
     named = _named(error, path)
-    if isinstance(error, MemoryError) or _is_out_of_memory(error):
-        return ResourceError(f"{named}there is not enough memory: use fewer --workers, or close other programs")
+    if is_out_of_memory(error):
+        return ResourceError(f"{named}{_REMEDIES_BY_NAME['ENOMEM']}")
     number = error_number(error)
     from_engine = _is_from_engine(error) or (from_engine and isinstance(error, RuntimeError | ValueError | OSError))
     if number is not None and (isinstance(error, OSError) or from_engine or number == errno.ENOSPC):
@@ -143,7 +151,10 @@ def _named(error: BaseException, path: str | os.PathLike[str] | None) -> str:
     return ""
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, of this machine or of a graphics processor."""
+    if isinstance(error, MemoryError):
+        return True
     if not isinstance(error, RuntimeError | OSError):
         return False
     if isinstance(error, OSError) and error.errno not in (None, errno.ENOMEM):

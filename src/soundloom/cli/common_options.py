@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from soundloom import part_weights
-from soundloom.cli.console import echo
 from soundloom.cli.option_types import FiniteNumber, Integer, Name
+from soundloom.cli.path_types import LibraryPath, LocalPath, SoundsPath, named_library
 from soundloom.cli.repeated_options import ListOption, OnceOption
 from soundloom.errors import InvalidArgumentError, ModelError
-from soundloom.library.library_files import INDEXING_FILE, is_library
 from soundloom.local_path import local_path
-from soundloom.remote import absolute_location, is_address
-from soundloom.remote.locations import is_file_uri
 
 if TYPE_CHECKING:
     from soundloom.audio import DecodeOptions
@@ -60,97 +56,11 @@ ARGUMENTS = "soundloom.arguments"
 """Where the context of the whole command keeps the command line as it was given."""
 
 
-class LocalPath(click.Path):
-    """A path of this machine; addresses such as ``s3://...`` are refused, and inputs must exist.
-
-    Args:
-        must_exist: whether it is an input.
-        is_output: whether a file or folder is written there. Its parent folder must exist, and a file that the command
-            replaced is named on standard error when the command ends.
-        options: as for `click.Path`.
-    """
-
-    def __init__(self, *, must_exist: bool = False, is_output: bool = False, **options: Any) -> None:
-        super().__init__(path_type=Path, **options)
-        self._must_exist = must_exist
-        self._is_output = is_output
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`."""
-        if not os.fspath(value):
-            self.fail("the path is empty: name a file or folder", param, ctx)
-        path = local_path(value, must_exist=self._must_exist)
-        if self._is_output:
-            if os.fspath(value) == "-":
-                self.fail("standard output is not written to: name a file, such as out.csv, or ./- for '-'", param, ctx)
-            if not path.parent.is_dir():
-                self.fail(f"there is no folder {str(path.parent)!r}: make it first, or check the path", param, ctx)
-            if ctx is not None and (before := _identity(path)) is not None:
-                ctx.call_on_close(lambda: _report_replaced(path, before))
-        return super().convert(value, param, ctx)
-
-
-class SoundsPath(LocalPath):
-    """A folder or file of sounds of this machine, as a `Path`, which must exist, or an address, as text."""
-
-    def __init__(self) -> None:
-        super().__init__(must_exist=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`."""
-        if is_address(value):
-            return absolute_location(value)
-        return super().convert(absolute_location(value) if is_file_uri(value) else value, param, ctx)
-
-
-class LibraryPath(LocalPath):
-    """The folder of a library, or the local copy of one at an address; says if it is not indexed to the end."""
-
-    def __init__(self, *, must_exist: bool = False, reports_unfinished: bool = True) -> None:
-        super().__init__(must_exist=must_exist)
-        self._reports_unfinished = reports_unfinished
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`."""
-        if is_address(value) or is_file_uri(value):
-            from soundloom.library.mirror import library_path
-
-            value = library_path(value)
-        path = super().convert(value, param, ctx)
-        if self._reports_unfinished and (Path(path) / INDEXING_FILE).exists():
-            from soundloom.library.storage.indexing_note import unfinished_indexing
-
-            if unfinished := unfinished_indexing(Path(path)):
-                echo(unfinished, err=True)
-        return path
-
-
-def named_library(name: str, *, reports_unfinished: bool = True) -> Path | None:
-    """The library that an argument names which may be the name of a model, too; None if it names none."""
-    there = is_address(name) and not name.startswith("http")
-    if not (there or is_library(name) or name.rstrip("/").endswith(".loom")):
-        return None
-    return Path(LibraryPath(reports_unfinished=reports_unfinished).convert(name, None, None))
-
-
 def picture_file(_context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:
     """The value of an option that names a picture to draw: a PNG file."""
     if out is None or Path(out).suffix.lower() == ".png":
         return out
     raise click.BadParameter(f"{str(out)!r} should end in .png: a picture is drawn there")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What differs once a file was written again; None where there is no file."""
-    if not path.is_file():
-        return None
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns
-
-
-def _report_replaced(path: Path, before: tuple[int, int]) -> None:
-    if _identity(path) not in (None, before):
-        echo(f"replaced {path}", err=True)
 
 
 def _region_file(context: click.Context, _option: click.Parameter, out: Path | None) -> Path | None:

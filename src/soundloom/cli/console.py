@@ -44,6 +44,7 @@ __all__ = [
     "print_left_out",
     "print_list",
     "print_lost_annotations",
+    "print_none_found",
     "print_notices",
     "table_console",
     "tolerate_encodings",
@@ -165,6 +166,11 @@ def print_left_out(left_out: FilesLeftOut, patterns: str = "") -> None:
     """
     if said := left_out.described(patterns):
         echo(said, err=True)
+
+
+def print_none_found(sounds: Sequence[str | Path]) -> None:
+    """Say that there is no sound in some folders, on standard error."""
+    echo(f"no sounds in {', '.join(repr(str(folder)) for folder in sounds)}", err=True)
 
 
 def print_copies(copies: Sequence[str], also: str = "also on", *, shown: int = 5) -> None:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json, print_left_out, print_notices
+from soundloom.cli.console import (
+    clock,
+    echo,
+    print_failures,
+    print_json,
+    print_left_out,
+    print_none_found,
+    print_notices,
+)
 from soundloom.cli.index import segment_seconds
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.progress_bars import progress_bar
@@ -98,6 +106,8 @@ def command(
         size = model.frame_dim if frames else model.dim
         echo(f"{rows} of {size} numbers from {embedded}, {clock(report.seconds)} of sound{written}")
     _print_details(report)
+    if not report.files and not report.failed:
+        print_none_found(sounds)
     if report.failed or not report.files:
         context.exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from soundloom.cli import common_options
-from soundloom.cli.console import clock, echo, print_failures, print_json, print_left_out, print_notices
+from soundloom.cli.console import (
+    clock,
+    echo,
+    print_failures,
+    print_json,
+    print_left_out,
+    print_none_found,
+    print_notices,
+)
 from soundloom.cli.option_types import FiniteNumber, Integer
 from soundloom.cli.progress_bars import progress_bar
 from soundloom.cli.tag_examples import command as examples
@@ -128,12 +137,12 @@ def by_model(
     elif out is None:
         for line in tag_lines(report.rows):
             echo(line)
-    _print_summary(report, out)
-    if report.failed:
+    _print_summary(report, sounds, out)
+    if report.failed or not report.files:
         context.exit(1)
 
 
-def _print_summary(report: TagReport, out: Path | None) -> None:
+def _print_summary(report: TagReport, sounds: Sequence[Path | str], out: Path | None) -> None:
     """Say how much was tagged, and what was not, on standard error."""
     summary = f"{counted(report.files, 'file')}, {clock(report.seconds)} of sound, {counted(len(report.rows), 'tag')}"
     echo(summary + (f" written to {out}" if out is not None else ""), err=True)
@@ -141,6 +150,8 @@ def _print_summary(report: TagReport, out: Path | None) -> None:
         echo(remark, err=True)
     print_notices(report.notices, every=True)
     print_left_out(report.left_out)
+    if not report.files and not report.failed:
+        print_none_found(sounds)
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be tagged:", err=True)
         print_failures(report.failed)

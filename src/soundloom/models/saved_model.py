@@ -235,12 +235,14 @@ def check_there(name: str) -> None:
     """Refuse the name of a model, part by part, if one is a path where nothing is.
 
     Raises:
-        ModelError: there is no such folder.
+        ModelError: there is no such folder or file.
     """
     if os.path.exists(os.path.expanduser(name)):
         return
     for part in name.split("+"):
         place = SavedName.of(part.strip()).place
+        if is_onnx(place) and not path_of(place).is_file():
+            raise ModelError(f"cannot read the ONNX file {str(path_of(place))!r}: there is no such file")
         if is_saved(place) and not hub.is_address(place) and not is_onnx(place):
             folder = Path(place).expanduser()
             if not folder.exists():

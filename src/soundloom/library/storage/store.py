@@ -175,7 +175,8 @@ class Store:
             if where is None:
                 raise
             names = ", ".join(name for name in self.columns if name != "embedding")
-            reason = first_line(error.__cause__ or error)
+            reason = first_line(error.__cause__ or error).partition(". Valid fields are")[0]
+            reason = reason.rpartition(": ")[2].rstrip(".")
             raise QueryError(f"the filter {where!r} cannot be evaluated: {reason}. Columns: {names}") from None
 
     def values(self, columns: Sequence[str], where: str | None = None) -> Iterator[tuple[Any, ...]]:

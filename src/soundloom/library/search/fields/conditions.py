@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.file_fields import FileFields
+from soundloom.library.search.fields.literals import comparable
 from soundloom.library.storage.sql import check_condition
 from soundloom.library.storage.table_schema import as_mask, whole_column
 
@@ -44,12 +46,14 @@ _OTHER_WORDS = frozenset(["CASE", "CAST", "CEIL", "DISTINCT", "ESCAPE", "EXTRACT
 _WORDS = frozenset(["AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"])
 _OF_STORE = frozenset(("size", "mtime_ns", "hash", "notices", "decoder"))
 _OF_ROWS = ("start", "end", "tags")
+_OF_STORE_TOO = frozenset((*_OF_STORE, *_OF_ROWS, "path", "duration"))
 _COMPARISONS = {
     "=": "equal", "==": "equal", "!=": "not_equal", "<>": "not_equal",
     "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
 }  # fmt: skip
 _NEAREST = 4
 """Values that are named where a field has another."""
+_AGGREGATES = frozenset(["AVG", "COUNT", "MAX", "MEAN", "MEDIAN", "MIN", "STDDEV", "SUM"])
 _FUNCTIONS = ("array_has", "starts_with", "ends_with", "contains", "lower", "upper")
 
 
@@ -81,6 +85,11 @@ def condition_mask(
         parser = _Parser(check_condition(where), fields, stored)
         mask = parser.parse()
     except (_OtherSqlError, RecursionError):
+        if unknown := [name for name in _names(where) if name in fields.names and name not in _OF_STORE_TOO]:
+            raise QueryError(
+                f"the filter {where!r} cannot be evaluated: with functions or signs other than {', '.join(_FUNCTIONS)} "
+                f"and comparisons it cannot be of {', '.join(unknown)}, but of {', '.join(sorted(_OF_STORE_TOO))}"
+            ) from None
         return None
     except (pa.ArrowException, TypeError, _MistakeError) as error:
         reason = str(error).partition("\n")[0]
@@ -125,6 +134,8 @@ class _Parser:
             return _OtherSqlError()
         kind, text = self._tokens[min(self._place, len(self._tokens) - 1)]
         where = "ends too early" if kind == "end" else f"cannot be read from {text!r} on"
+        if len(self._tokens) == 2:  # with the end
+            where = "compares nothing"
         return _MistakeError(
             f"it {where}: write comparisons such as duration < 5, codec LIKE 'FLAC%' or name LIKE '%rain%', joined "
             "by AND, OR and NOT"
@@ -175,8 +186,9 @@ class _Parser:
         value = self._operand()
         if (sign := self._take(*_COMPARISONS)) is not None:
             compare: Callable[..., Any] = getattr(pc, _COMPARISONS[sign])
+            second = self._tokens[self._place]
             other = self._operand()
-            _check_types(value, other)
+            value, other = _compared(second, other, value), _compared(first, value, other)
             held = self._whole(compare(*self._alike(value, other)))
             if sign in ("=", "==") and first[0] == "name" and isinstance(other, str) and not pc.any(held).as_py():
                 self.unheld.append(_other_values(first[1], value, other))
@@ -186,15 +198,15 @@ class _Parser:
             self._expect("NULL")
             return pc.is_valid(value) if inverted else pc.is_null(value)
         inverted = self._take("NOT")
-        mask = self._membership(value)
+        mask = self._membership(first, value)
         if mask is None:
             if inverted or not (isinstance(value, pa.Array) and pa.types.is_boolean(value.type)):
                 raise self._unread()
             return value
         return pc.invert(mask) if inverted else mask
 
-    def _membership(self, value: Any) -> pa.Array | None:
-        """IN, LIKE or BETWEEN; None if neither follows."""
+    def _membership(self, first: tuple[str, str], value: Any) -> pa.Array | None:
+        """IN, LIKE or BETWEEN; None if neither follows a value, whose first token is given."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -202,18 +214,19 @@ class _Parser:
             raise self._unread()
         if self._take("IN"):
             self._expect("(")
-            among = [self._operand()]
+            among = [_compared(first, value, self._operand())]
             while self._take(","):
-                among.append(self._operand())
+                among.append(_compared(first, value, self._operand()))
             self._expect(")")
             return pc.if_else(pc.is_null(value), None, pc.is_in(value, value_set=pa.array(among, value.type)))
         if (like := self._take("LIKE", "ILIKE")) is not None:
             return pc.match_like(value, self._text(), ignore_case=like == "ILIKE")
         if self._take("BETWEEN"):
-            lowest = self._operand()
+            lowest = _compared(first, value, self._operand())
             self._expect("AND")
+            highest = _compared(first, value, self._operand())
             above = pc.greater_equal(*self._alike(value, lowest))
-            return pc.and_kleene(*self._alike(above, pc.less_equal(*self._alike(value, self._operand()))))
+            return pc.and_kleene(*self._alike(above, pc.less_equal(*self._alike(value, highest))))
         return None
 
     def _operand(self) -> Any:
@@ -242,6 +255,8 @@ class _Parser:
     def _function(self, name: str) -> pa.Array:
         import pyarrow.compute as pc
 
+        if name.upper() in _AGGREGATES:
+            raise _MistakeError(f"{name}() is of many sounds, and a filter of one at a time")
         if name not in _FUNCTIONS:
             raise _OtherSqlError
         value = self._operand()
@@ -309,6 +324,22 @@ class _Parser:
         return mask if isinstance(mask, pa.Array) else pa.array([mask.as_py()] * len(self._fields.paths), pa.bool_())
 
 
+def _compared(token: tuple[str, str], value: Any, other: Any) -> Any:
+    """What a value is compared with, whose first token is given.
+
+    Raises:
+        _MistakeError: a literal that its field cannot be compared with.
+    """
+    import pyarrow as pa
+
+    if not isinstance(value, pa.Array) or isinstance(other, pa.Array):
+        return other
+    try:
+        return comparable(token[1].strip('"`'), value, other)
+    except ValueError as error:
+        raise _MistakeError(str(error)) from None
+
+
 def _tokens(where: str) -> list[tuple[str, str]]:
     """The tokens of a condition, each with its kind, and one of the kind "end".
 
@@ -331,6 +362,15 @@ def _tokens(where: str) -> list[tuple[str, str]]:
             written = re.split(r"[\s,()<>=]", where[token.start(kind) :])[0]
             raise _MistakeError(f"{written!r} is no number: write seconds, hertz and the like without a unit")
     return [*found, ("end", "")]
+
+
+def _names(where: str) -> list[str]:
+    """The names in a condition that are not those of functions, each once."""
+    tokens = _tokens(where)
+    pairs = pairwise(tokens)
+    return list(
+        dict.fromkeys(text.strip('"`') for (kind, text), (_, after) in pairs if kind == "name" and after != "(")
+    )
 
 
 def _mistake(rest: str) -> _MistakeError:
@@ -357,34 +397,3 @@ def _other_values(field: str, values: pa.Array, missing: str) -> str:
     return (
         f"no file has the {field} {missing!r}: there {'is' if len(near or known) < 2 else 'are'} {shown}{more}{similar}"
     )
-
-
-def _check_types(one: Any, other: Any) -> None:
-    """Refuse the comparison of a field with a literal of another type.
-
-    Raises:
-        _MistakeError: says how it is written.
-    """
-    import pyarrow as pa
-
-    column, literal = (one, other) if isinstance(one, pa.Array) else (other, one)
-    if not isinstance(column, pa.Array) or isinstance(literal, pa.Array):
-        return
-    if pa.types.is_list(column.type):
-        raise _MistakeError(f"it compares a list: write array_has(tags, {literal!r}), or use the filter of tags")
-    if pa.types.is_string(column.type) and not isinstance(literal, str):
-        raise _MistakeError(f"it compares text with a number: write {str(literal)!r} in quotes")
-    if isinstance(literal, str) and not pa.types.is_string(column.type):
-        raise _MistakeError(
-            f"it compares a number with text: write {literal} without quotes"
-            if _is_number(literal)
-            else f"it compares a number with text, and {literal!r} is none"
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
