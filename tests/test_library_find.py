@@ -129,6 +129,12 @@ def test_words_of_the_model_fill_what_text_does_not_find(worded: Library) -> Non
         ("text-to-speech", ["Speech synthesizer"], []),
         ("children", ["Child speech, kid speaking"], []),
         ("zzz 12", [], ["zzz", "12"]),
+        ("birds singing", ["Bird"], []),
+        ("church bells ringing", ["Church bell"], []),
+        ("waves crashing", ["Waves, surf"], []),
+        ("breaking glass", ["Shatter"], []),
+        ("tires screeching", ["Tire squeal"], []),
+        ("the dog's bark", ["Dog", "Bark"], []),
     ],
 )
 def test_everyday_words_and_phrases_name_classes(text: str, known: list[str], unknown: list[str]) -> None:
@@ -197,6 +203,36 @@ def test_a_text_that_rules_something_out_is_not_searched_for_it(worded: Library)
         worded.find(LibraryQuery(text="neither hissing nor a beep"))
     with pytest.raises(QueryError, match="text is what to look for, in letters, got 5"):
         worded.find(LibraryQuery(text=5))  # type: ignore[arg-type]
+
+
+def test_text_beside_what_is_ruled_out_is_a_word_of_the_model(worded: Library) -> None:
+    remarks: list[str] = []
+    found = worded.find(LibraryQuery(text="beep", not_words=("hissing",)), k=20, remarks=remarks)
+    assert found == worded.find(LibraryQuery(words=("beep",), not_words=("hissing",)), k=20)
+    assert (found.answered.text, found.answered.words) == ("", ("beep",))
+    assert remarks == ["'beep' stands for what the model takes for it, not for what is called so"]
+    number = next(word for path in worded.files() for word in Path(path).stem.split("_") if word.isdigit())
+    among = worded.find(LibraryQuery(text=number, not_words=("hissing",)), k=20)
+    assert among.answered.text == number
+    assert all(number in name for name in names(among))
+
+
+def test_or_is_said_to_be_no_operator(worded: Library) -> None:
+    said = "all words of a text are searched for, here 'beep' and 'hissing' at once: for one or the other search twice"
+    other = next(word for word in worded.tags.vocabulary() if word not in ("beep", "hissing"))
+    for query in (LibraryQuery(text="beep or hissing"), LibraryQuery(text="beep or hissing", not_words=(other,))):
+        remarks: list[str] = []
+        worded.find(query, remarks=remarks)
+        assert said in remarks
+    remarks = []
+    worded.find("beep and hissing", remarks=remarks)
+    assert said not in remarks
+
+
+def test_a_word_of_several_is_as_probable_as_the_least_of_them(worded: Library) -> None:
+    one = worded.find(LibraryQuery(words=("beep hissing",)), k=5)
+    two = worded.find(LibraryQuery(words=("beep", "hissing")), k=5)
+    assert [match.probability for match in one] == [match.probability for match in two]
 
 
 def test_text_beside_a_sound_says_among_which_files(worded: Library) -> None:

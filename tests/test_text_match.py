@@ -90,6 +90,18 @@ def test_the_middle_of_a_word_is_no_word() -> None:
     assert found(rows, "雨") == ["/s/大雨天.wav"]
 
 
+def test_negations_are_no_beginnings() -> None:
+    rows = table("/s/no rain.wav", "/s/noise of rain.wav", "/s/piano rain.wav", "/s/note rain.wav")
+    assert found(rows, "no rain") == ["/s/no rain.wav"]
+    assert len(found(rows, "rain")) == 4
+
+
+def test_a_possessive_is_no_word() -> None:
+    rows = table("/s/dog.wav", "/s/dogs.wav", "/s/dog's.wav", "/s/cat's.wav", "/s/haus & s/owl.wav")
+    assert sorted(found(rows, "dog's")) == ["/s/dog's.wav", "/s/dog.wav", "/s/dogs.wav"]
+    assert found(rows, "dog\u2019s") == found(rows, "dog's")
+
+
 def test_umlauts_are_two_letters_only_where_they_are_meant() -> None:
     assert found(table("/s/blue.wav", "/s/blu.wav"), "blue") == ["/s/blue.wav"]
     assert found(table("/s/Vogel.wav", "/s/Voegel.wav"), "voegel") == ["/s/Voegel.wav"]

@@ -266,7 +266,7 @@ class _Search:
         self._columns = columns
         self._fields: list[dict[str, Any]] = []
         self._folder = folder
-        self._query = query
+        self._query = self._answered = query
         self._count = count
         self._offline = offline
         self._reasons: list[Explanation] | None = None
@@ -301,8 +301,7 @@ class _Search:
         if json_wanted:
             print_json(self._records(matches))
         elif matches:
-            title = query_title(self._answered(matches))
-            print_matches(matches, title, self._reasons, self._fields, self._query.weights)
+            print_matches(matches, query_title(self._answered), self._reasons, self._fields, self._query.weights)
         else:
             if self._query.names_only and (failed := failed_file(self._query.text, failures(self._folder))):
                 echo(failed, err=True)
@@ -313,12 +312,6 @@ class _Search:
         name_unreadable(self._folder, unplayed, "played")
         if unplayed or not complete:
             self._context.exit(1)
-
-    def _answered(self, matches: list[Match]) -> LibraryQuery:
-        """The query as it was answered: text that nothing is called was taken for words of the model."""
-        query = self._query
-        became_words = query.is_compared and query.text and not query.words and "word" in matches[0].found_by
-        return replace(query, text="", words=(query.text,)) if became_words else query
 
     def _by_names(self) -> list[Match] | None:
         """What text and filters find without a model; None if that is not all that was asked for."""
@@ -368,6 +361,7 @@ class _Search:
         finally:
             for remark in (*(notice.text for notice in notices), *remarks):
                 echo(about + path_from_here(hints_for_query(remark)), err=True)
+        self._answered = matches.answered
         if not matches and not len(library.index()):
             self._nothing = "nothing found: the library holds no sounds: add some with soundloom index"
         if explained and sound is not None:

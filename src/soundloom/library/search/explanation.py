@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
-from soundloom.library.search.matches import Match
 from soundloom.library.segments import Hit
+
+if TYPE_CHECKING:
+    from soundloom.library.search.matches import Match
 
 __all__ = ["Explanation", "explain", "share_below"]
 

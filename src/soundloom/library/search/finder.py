@@ -17,12 +17,24 @@ from jaxtyping import Bool, Float, Int
 from soundloom import audio
 from soundloom.counted import counted
 from soundloom.errors import AudioError, ModelError, ModelMismatchError, NothingFoundError, QueryError
-from soundloom.library.search.explanation import share_below
 from soundloom.library.search.library_query import LibraryQuery, match_names, rows_of_text
-from soundloom.library.search.matches import Match, Matches, NearestRows, best_of_each_file, merge_overlapping
+from soundloom.library.search.matches import Match, Matches
 from soundloom.library.search.query_sound import QuerySound
-from soundloom.library.search.query_vectors import combine_examples, embed_pieces, nearest_rows, sample_similarity
-from soundloom.library.search.tag_query import TagQueries, find_known_words, listed, nothing_found, remark_on_parts
+from soundloom.library.search.query_vectors import (
+    best_matches,
+    combine_examples,
+    embed_pieces,
+    nearest_rows,
+    sample_similarity,
+)
+from soundloom.library.search.tag_query import (
+    TagQueries,
+    find_known_words,
+    listed,
+    nothing_found,
+    remark_on_or,
+    remark_on_parts,
+)
 from soundloom.library.search.terms.sound_names import failed_file
 from soundloom.part_weights import complete_weights
 from soundloom.remote import is_there
@@ -45,9 +57,6 @@ _SHORT = 0.25
 
 _SHORTEST_WINDOW = 0.1
 """Seconds; the shortest window that is proposed: of much less, models pad every segment."""
-
-_MORE = 4
-"""How many times as many rows as matches are looked at first, as several may be of one file; and again, if too few."""
 
 
 class Finder:
@@ -87,8 +96,9 @@ class Finder:
         """The k best matches in the library as it is now; see `Library.find`."""
         query.check(k)
         complete_weights(self._settings.parts, query.weights)  # also where nothing is compared
-        matches = self._find(index, query, k)
-        return Matches(index.fields.sorted(matches, query.sort) if query.is_compared else matches)
+        answered = self._answered(index, query) if query.is_compared and query.text else query
+        matches = self._find(index, answered, k)
+        return Matches(index.fields.sorted(matches, query.sort) if query.is_compared else matches, answered)
 
     def _find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
         allowed = None if query.where is None else index.mask(query.where)
@@ -101,30 +111,36 @@ class Finder:
             return self._by_model(index, query, found, allowed, k)
         if query.text:
             mask = rows_of_text(index.fields, query.text)
-            if not mask.any():
-                return self._find(index, self._as_words(query), k)
             allowed = mask if allowed is None else allowed & mask
         return self._by_embedding(index, query, self._filtered(index, query, allowed), k)
 
-    def _as_words(self, query: LibraryQuery) -> LibraryQuery:
-        """A query whose text nothing is called by: what the model takes for it counts beside the sounds and words.
+    def _answered(self, index: SearchIndex, query: LibraryQuery) -> LibraryQuery:
+        """A query of sounds or words whose text is words, too, where nothing is called by it or nothing else is wanted.
 
         Raises:
-            NothingFoundError: the model does not know it.
+            NothingFoundError: nothing is called by the text, and the model does not know it.
         """
+        named = rows_of_text(index.fields, query.text).any()
+        if named and (query.like or query.unlike or query.words):
+            return query
         vocabulary = self._tag_queries.known_tags(offline=self._offline)
         known, unknown = find_known_words(query.text, vocabulary) if vocabulary is not None else ([], [query.text])
         if reason := _misread_by_model(query.text, known, vocabulary):
             raise QueryError(reason)
         if unknown:
+            if named:
+                return query
             raise NothingFoundError(
                 f"no name, tag, title or folder in this library has {query.text!r}, and beside a sound text says "
                 "among which files",
                 f": leave it out, or for what the model takes for it use LibraryQuery(words=({query.text!r},))",
             )
         self._remarks.append(
-            f"nothing here is called {query.text!r}: what the model takes for it counts beside the rest"
+            f"{query.text!r} stands for what the model takes for it, not for what is called so"
+            if named
+            else f"nothing here is called {query.text!r}: what the model takes for it counts beside the rest"
         )
+        self._remarks += remark_on_or(query.text, known)
         return replace(query, text="", words=(*query.words, *known))
 
     def _by_model(
@@ -141,7 +157,7 @@ class Finder:
         self._model.get()  # refused here if it is another than the one that filled the library
         allowed = self._filtered(index, query, allowed)
         seen = {match.path for match in found}
-        more = _best_matches(
+        more = best_matches(
             index,
             query,
             lambda wanted: self._sentences.nearest(index, query.text, wanted, allowed),
@@ -179,6 +195,7 @@ class Finder:
         if unknown:
             parts = remark_on_parts(unknown, vocabulary)
             self._remarks.append(f"{parts or f'the model does not know {listed(unknown)}'}: searched by the rest")
+        self._remarks += remark_on_or(query.text, known)
         asked = replace(query, text="", words=tuple(known))
         seen = {match.path for match in found}
         more = self.find(index, replace(asked, include_query=True), k + len(seen))
@@ -196,7 +213,7 @@ class Finder:
             allowed = allowed.copy()
             allowed[hidden] = False
         total = len(index) if allowed is None else int(allowed.sum())
-        matches = _best_matches(
+        matches = best_matches(
             index,
             query,
             lambda wanted: nearest_rows(index, vectors, wanted, balanced, allowed),
@@ -342,54 +359,3 @@ def _own_rows(index: SearchIndex, query: LibraryQuery) -> Int[np.ndarray, " n"]:
     sounds = (*query.like, *query.unlike)
     rows = [index.rows_in_region(*sound.region) for sound in sounds if sound.region is not None]
     return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
-
-
-def _best_matches(
-    index: SearchIndex,
-    query: LibraryQuery,
-    nearest: Callable[[int], NearestRows],
-    standing: Float[np.ndarray, " sampled"],
-    found_by: tuple[str, ...],
-    total: int,
-    k: int,
-) -> list[Match]:
-    """The k best matches: a file each, or every segment if the query asks for that.
-
-    Args:
-        index: of the library.
-        query: says how rows are grouped.
-        nearest: the best rows, as many as it is given.
-        standing: similarities of sampled rows, ascending, with which those of the matches are compared.
-        found_by: what the matches are found by.
-        total: how many rows may be found.
-        k: how many matches, at most.
-    """
-    group: Callable[[list[Match]], list[Match]] = merge_overlapping if query.every_segment else best_of_each_file
-    wanted = _MORE * k
-    while True:
-        matches = group(_matches(index, nearest(min(wanted, total)), standing, found_by))
-        if len(matches) >= k or wanted >= total:
-            return matches[:k]
-        wanted *= _MORE
-
-
-def _matches(
-    index: SearchIndex, near: NearestRows, standing: Float[np.ndarray, " sampled"], found_by: tuple[str, ...]
-) -> list[Match]:
-    hits = index.to_hits(near, np.arange(len(near.rows)))
-    below = share_below(standing, near.similarity)
-    return [
-        Match(
-            hit.path,
-            hit.start,
-            hit.end,
-            hit.duration,
-            hit.tags,
-            absent=hit.absent,
-            found_by=found_by,
-            similarity=hit.similarity,
-            percentile=min(1.0, float(share)),
-            parts=hit.parts,
-        )
-        for hit, share in zip(hits, below, strict=True)
-    ]

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soundloom.library.hits import FoundList
 from soundloom.library.segments import Segment
+
+if TYPE_CHECKING:
+    from soundloom.library.search.library_query import LibraryQuery
 
 __all__ = ["Match", "Matches", "NearestRows", "best_of_each_file", "merge_overlapping"]
 
@@ -54,7 +58,16 @@ class Match(Segment):
 
 
 class Matches(FoundList[Match]):
-    """The matches of a query."""
+    """The matches of a query.
+
+    Args:
+        found: the matches.
+        answered: the query as it was understood: text that stands for words of the model is among the words.
+    """
+
+    def __init__(self, found: Iterable[Match], answered: LibraryQuery) -> None:
+        super().__init__(found)
+        self.answered = answered
 
     def _reasons(self) -> list[str]:
         return [", ".join(match.found_by) for match in self]

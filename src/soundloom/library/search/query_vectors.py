@@ -15,7 +15,7 @@ like, in the standardised space of the index.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -26,18 +26,21 @@ from soundloom import audio
 from soundloom.embedding_model import sound_blocks
 from soundloom.errors import AudioError
 from soundloom.library.hits import Hits
-from soundloom.library.search.matches import NearestRows
+from soundloom.library.search.explanation import share_below
+from soundloom.library.search.matches import Match, NearestRows, best_of_each_file, merge_overlapping
 from soundloom.library.search.query_checks import refuse_embedding
 from soundloom.part_weights import weight_shares
 
 if TYPE_CHECKING:
     from soundloom.embedding_model import EmbeddingModel
+    from soundloom.library.search.library_query import LibraryQuery
     from soundloom.library.search.query_sound import QuerySound
     from soundloom.library.search.row_filter import RowFilter
     from soundloom.library.search.search_index import SearchIndex
     from soundloom.library.storage.library_settings import LibrarySettings
 
 __all__ = [
+    "best_matches",
     "combine_examples",
     "embed_pieces",
     "hits_of_pieces",
@@ -46,6 +49,9 @@ __all__ = [
     "sample_similarity",
     "silence_error",
 ]
+
+_MORE = 4
+"""How many times as many rows as matches are looked at first, as several may be of one file; and again, if too few."""
 
 _UNLIKE = 0.5
 """What the mean of the unlike examples counts beside that of the others."""
@@ -216,3 +222,54 @@ def _blended(
         for name, values in cosines.items()
     }
     return (np.take_along_axis(pieces, best, axis=0)[0] + pieces.mean(axis=0)) / 2, parts
+
+
+def best_matches(
+    index: SearchIndex,
+    query: LibraryQuery,
+    nearest: Callable[[int], NearestRows],
+    standing: Float[np.ndarray, " sampled"],
+    found_by: tuple[str, ...],
+    total: int,
+    k: int,
+) -> list[Match]:
+    """The k best matches: a file each, or every segment if the query asks for that.
+
+    Args:
+        index: of the library.
+        query: says how rows are grouped.
+        nearest: the best rows, as many as it is given.
+        standing: similarities of sampled rows, ascending, with which those of the matches are compared.
+        found_by: what the matches are found by.
+        total: how many rows may be found.
+        k: how many matches, at most.
+    """
+    group: Callable[[list[Match]], list[Match]] = merge_overlapping if query.every_segment else best_of_each_file
+    wanted = _MORE * k
+    while True:
+        matches = group(_matches(index, nearest(min(wanted, total)), standing, found_by))
+        if len(matches) >= k or wanted >= total:
+            return matches[:k]
+        wanted *= _MORE
+
+
+def _matches(
+    index: SearchIndex, near: NearestRows, standing: Float[np.ndarray, " sampled"], found_by: tuple[str, ...]
+) -> list[Match]:
+    hits = index.to_hits(near, np.arange(len(near.rows)))
+    below = share_below(standing, near.similarity)
+    return [
+        Match(
+            hit.path,
+            hit.start,
+            hit.end,
+            hit.duration,
+            hit.tags,
+            absent=hit.absent,
+            found_by=found_by,
+            similarity=hit.similarity,
+            percentile=min(1.0, float(share)),
+            parts=hit.parts,
+        )
+        for hit, share in zip(hits, below, strict=True)
+    ]

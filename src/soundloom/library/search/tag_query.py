@@ -20,6 +20,7 @@ The other parts of a woven model know no tags: without a sound they have weight 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ __all__ = [
     "find_known_words",
     "listed",
     "nothing_found",
+    "remark_on_or",
     "remark_on_parts",
     "tag_embedding",
     "tags_of_library",
@@ -165,14 +167,13 @@ class TagQueries:
 
         Args:
             embeddings: of the sounds, as the model gives them.
-            tags: words that the model knows; of several classes that a word stands for, the most probable counts.
+            tags: words that the model knows, each one word or several.
             offline: never fetch the published tag encoder.
         """
         aligned = self._aligned_tags(offline)
         ours = np.ascontiguousarray(embeddings[:, slice(*self._settings.parts[aligned.part])], np.float32)
         scores = aligned.probabilities(ours)
-        of_tags = [scores[:, aligned.vocabulary.query([tag]) > 0].max(axis=1) for tag in tags]
-        least: Float[np.ndarray, " sounds"] = np.stack(of_tags).min(axis=0)
+        least: Float[np.ndarray, " sounds"] = scores[:, aligned.vocabulary.query(tags) > 0].min(axis=1)
         return least
 
     def word_scores(
@@ -321,6 +322,13 @@ def remark_on_parts(unknown: Sequence[str], vocabulary: Vocabulary | None) -> st
     tags = vocabulary.tags if vocabulary is not None else ()
     having = [tag for tag in tags if not set(unknown).isdisjoint(query_words(tag))]
     return f"the model does not know {listed(unknown)}, but {listed(having[:3])}" if having else ""
+
+
+def remark_on_or(text: str, known: Sequence[str]) -> list[str]:
+    """That "or" is none where a text with it is searched for several words of the model at once; else nothing."""
+    if len(known) < 2 or re.search(r"\bor\b", text, re.IGNORECASE) is None:
+        return []
+    return [f"all words of a text are searched for, here {listed(known)} at once: for one or the other search twice"]
 
 
 def nothing_found(query: LibraryQuery, vocabulary: Vocabulary | None, unusable: str = "") -> NothingFoundError:

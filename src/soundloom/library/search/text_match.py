@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["TextIndex", "TextMatches", "may_hold"]
 
 _WHOLE, _BEGINNING, _INSIDE = 1.0, 0.8, 0.5
+_NEGATIONS = frozenset(["except", "no", "non", "nor", "not", "without"])
+"""Words that are found as wholes alone: "no rain" does not mean what is called noise and rain."""
 _FIELDS = {"name": 1.0, "tag": 0.95, "title": 0.7, "folder": 0.6}
 """What finds a file, and how much it counts: no two products with a word's merit are equal."""
 
@@ -156,9 +158,10 @@ class _Texts:
 
         scores = np.zeros(len(self._joined))
         forms = sorted(form for spelling in word for form in same_words(spelling))
-        for spelling in word:
+        parts = [] if word & _NEGATIONS else word
+        for spelling in parts:
             scores[self._hold_inside(spelling)] = _INSIDE
-        beginnings = [(pc.starts_with(self._words, spelling), _BEGINNING) for spelling in word]
+        beginnings = [(pc.starts_with(self._words, spelling), _BEGINNING) for spelling in parts]
         whole = pc.is_in(self._words, value_set=pa.array(forms, pa.string()))
         for held, merit in (*beginnings, (whole, _WHOLE)):
             scores[self._text_of_pair[as_mask(held)[self._word_of_pair]]] = merit

@@ -25,6 +25,7 @@ _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "�
 """How German and the Nordic languages are written without their letters."""
 _ENDING = re.compile(r"(?<=\w)\.\w+(?=\s|$)")
 """Of a file, whose name is found without it."""
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019][sS]\b")
 _FUNCTION_WORDS = frozenset(
     ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with")
 )
@@ -54,15 +55,15 @@ def fold(text: str, *, written_out: bool = False) -> str:
 
 
 def query_words(text: str) -> list[str]:
-    """The words of a query, without endings of sound files, and without function words where others remain.
+    """The words of a query, without endings of sound files, possessives, and function words where others remain.
 
-    >>> query_words("A dog_bark in the Rain, 48k"), query_words("owl 07.wav")
+    >>> query_words("A dog's bark in the Rain, 48k"), query_words("owl 07.wav")
     (['dog', 'bark', 'rain', '48', 'k'], ['owl', '07'])
 
     Raises:
         QueryError: it holds neither a letter nor a digit.
     """
-    words = list(dict.fromkeys(_words(_ENDING.sub(_unless_of_sound, text))))
+    words = list(dict.fromkeys(_words(_POSSESSIVE.sub("", _ENDING.sub(_unless_of_sound, text)))))
     if not words:
         raise QueryError(f"{text!r} holds no word to search for: write it in letters or digits, such as: dog")
     return [word for word in words if word not in _FUNCTION_WORDS] or words
