@@ -126,7 +126,7 @@ def test_all_results_are_ordered_by_fields_and_show_them(client: TestClient) -> 
     [
         ("low OR high", "OR is no operator: search for each alone"),
         ("low*", "without wildcards: for a pattern write where=\"name LIKE 'low%'\""),
-        ("low -long", "'-long' leaves out nothing in a text: write without='long'"),
+        ("low -long", "'-long' leaves out nothing in a text: write not='long'"),
         ("low", ""),
     ],
 )
@@ -134,6 +134,20 @@ def test_a_text_that_is_written_as_for_another_search_is_remarked(client: TestCl
     remarks = client.get(f"{API}/find", params={"text": text, "names_only": True}).json()["remarks"]
     assert len(remarks) == bool(said), remarks
     assert said in "".join(remarks)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"text": "-low"}, "'-low' leaves out nothing in a text: write not='low'"),
+        ({"text": "high, -low"}, "write not='low'"),
+        ({"query": "high -low"}, "write not='low'; as words: text='high low'"),
+        ({"query": "nowhere/high.wav"}, "no sound 'nowhere/high.wav'"),
+        ({"query": "/nowhere/low-0.wav"}, "did you mean"),
+    ],
+)
+def test_what_would_find_something_else_is_refused(client: TestClient, asked: dict[str, str], said: str) -> None:
+    assert said in refused(client.get(f"{API}/find", params=asked), 422, "bad_query")
 
 
 def test_offset_goes_on_where_the_last_page_ended(client: TestClient) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from ast import Call, literal_eval, parse
+from collections.abc import Mapping
 
 __all__ = ["hints_as_fields", "hints_as_flags", "hints_for_page", "hints_for_query"]
 
@@ -20,10 +21,10 @@ _QUERY = re.compile(rf"(?:LibraryQuery|RowFilter)\({_SETTING}(?:, {_SETTING})*\)
 _FLAG = re.compile(r"(?<!indexed with )--(?:accept-truncated|channels|track|speed)\b(?: [\d.]+)?")
 
 _QUERY_FLAGS = {"words": "word", "not_words": "not"}
-"""Where a flag of searches is called otherwise than in Python."""
+"""Where a flag of searches, or a parameter of requests, is called otherwise than in Python."""
 
 _QUERY_FIELDS = {"not_words": "without"}
-"""The same of a field of requests, and of tools."""
+"""The same of an argument of tools."""
 
 
 def hints_as_flags(text: str) -> str:
@@ -44,12 +45,12 @@ def hints_as_flags(text: str) -> str:
 
 
 def hints_as_fields(text: str) -> str:
-    """The text with options of searches as fields of a request to the server, or of a tool.
+    """The text with options of searches as arguments of a tool.
 
     >>> hints_as_fields("as text: LibraryQuery(text='a 1'); else LibraryQuery(not_words=('rain',))")
     "as text: text='a 1'; else without='rain'"
     """
-    return _QUERY.sub(_query_fields, text)
+    return _QUERY.sub(lambda hint: _query_fields(hint, _QUERY_FIELDS), text)
 
 
 def hints_for_query(text: str, holder: str = "a library indexed with") -> str:
@@ -66,13 +67,18 @@ def hints_for_query(text: str, holder: str = "a library indexed with") -> str:
 
 
 def hints_for_page(text: str) -> str:
-    """The text with options of decoding as settings of a library, which is where the server takes them from.
+    """The text with options of searches as parameters of requests, and those of decoding as settings of a library.
+
+    The server takes the latter from there.
 
     >>> hints_for_page("take what there is with DecodeOptions(accept_truncated=True)")
     'take what there is with a library indexed with --accept-truncated'
+    >>> hints_for_page("write LibraryQuery(words=('wind',), not_words=('rain',))")
+    "write word='wind' not='rain'"
     """
+    asked = hints_as_flags(_QUERY.sub(lambda hint: _query_fields(hint, _QUERY_FLAGS), text))
     # Earlier versions stored flags.
-    return _FLAG.sub(lambda flag: f"a library indexed with {flag[0]}", hints_as_flags(hints_as_fields(text)))
+    return _FLAG.sub(lambda flag: f"a library indexed with {flag[0]}", asked)
 
 
 def _flag(hint: re.Match[str]) -> str:
@@ -93,8 +99,8 @@ def _query_flag(hint: re.Match[str]) -> str:
     return " ".join(flag if value is ... else f"{flag} {_quoted(str(value))}" for flag, value in flags)
 
 
-def _query_fields(hint: re.Match[str]) -> str:
-    fields = [(_QUERY_FIELDS.get(name, name), value) for name, value in _settings(hint)]
+def _query_fields(hint: re.Match[str], names: Mapping[str, str]) -> str:
+    fields = [(names.get(name, name), value) for name, value in _settings(hint)]
     return " ".join(f"{name}=..." if value is ... else f"{name}={value!r}" for name, value in fields)
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from soundloom.library.search.query_sound import QuerySound
     from soundloom.library.search.query_vectors import embed_pieces, mean_of_pieces, silence_error
     from soundloom.library.search.row_filter import RowFilter
-    from soundloom.library.search.terms.query_terms import misread
+    from soundloom.library.search.terms.query_terms import misread, refuse_exclusion
     from soundloom.library.segments import Hit, Segment, SegmentRef, Segments, segment_id
     from soundloom.library.storage.library_settings import LibrarySettings
     from soundloom.library.storage.table_schema import Failure, FileNotice
@@ -88,6 +88,7 @@ __all__ = [
     "mean_of_pieces",
     "misread",
     "parse_hours",
+    "refuse_exclusion",
     "segment_id",
     "silence_error",
     "site_and_moment",
@@ -139,6 +140,7 @@ _HOMES = {
     "embed_pieces": "search.query_vectors",
     "mean_of_pieces": "search.query_vectors",
     "misread": "search.terms.query_terms",
+    "refuse_exclusion": "search.terms.query_terms",
     "segment_id": "segments",
     "silence_error": "search.query_vectors",
     "verify_library": "verification",

@@ -24,6 +24,7 @@ from soundloom.library import (
     embed_pieces,
     mean_of_pieces,
     misread,
+    refuse_exclusion,
     silence_error,
 )
 from soundloom.lru_cache import LruCache
@@ -170,10 +171,12 @@ class Search:
 
         Raises:
             ApiError: nothing is asked for, or there is no such segment.
-            QueryError: the text holds no word, or no file is in the folder.
+            QueryError: the text holds no word, or is meant to leave one out; or no file is in the folder.
         """
         began = time.perf_counter()
         catalogue = self._catalogue()
+        if not query.names_only:
+            refuse_exclusion(query.text)
         remarks = [reason] if (reason := misread(query.text)) else []
         read = self._library.read_query(*query.terms(), files=False, names_only=query.names_only, remarks=remarks)
         # The sounds of the query are samples here, and would find themselves.

@@ -31,9 +31,10 @@ from soundloom.term_syntax import (
     split_weight,
 )
 
-__all__ = ["QueryTerms", "misread"]
+__all__ = ["QueryTerms", "misread", "refuse_exclusion"]
 
-_OPERATOR = re.compile(r"(?<!\S)(?:OR(?!\S)|(?:NOT\s+|-)([^\W\d_]\S*))")
+_ALTERNATIVE = re.compile(r"(?<!\S)OR(?!\S)")
+_EXCLUSION = re.compile(r"(?<!\S)(?:NOT\s+|-)([^\W\d_][^\s,;]*)")
 _PATTERN = re.compile(r"\S*(?:\*|\?(?=[^\s?]))\S*")
 """What has the wildcards of a shell; a question mark at the end of a word is none."""
 _NAME = re.compile(r"[\d_]")
@@ -75,7 +76,8 @@ class QueryTerms:
                 sounds.append(_query_sound(Path(path), weight=weight))
             else:
                 if reason := misread(term):
-                    raise QueryError(f"{reason}; as words: {_as_text(term)}")
+                    words_alone = _EXCLUSION.sub(r"\1", term)
+                    raise QueryError(f"{reason}; as words: {_as_text(words_alone)}")
                 words.append(term)
         return tuple(sounds), " ".join(words)
 
@@ -183,9 +185,26 @@ def misread(text: str) -> str:
     """
     if (wild := _PATTERN.search(text)) is not None:
         return f"{wild[0]!r} is searched for as a word, without wildcards: for a pattern write {_as_pattern(wild[0])}"
-    found = _OPERATOR.search(text)
-    if found is None or text == text.upper():
-        return ""
-    if found[0] == "OR":
+    if excluded := _exclusion(text):
+        return f"{excluded[0]!r} leaves out nothing in a text: write LibraryQuery(not_words=({excluded[1]!r},))"
+    if _ALTERNATIVE.search(text) and text != text.upper():
         return "all words of a text are searched for, and OR is no operator: search for each alone"
-    return f"{found[0]!r} leaves out nothing in a text: write LibraryQuery(not_words=({found[1]!r},))"
+    return ""
+
+
+def refuse_exclusion(text: str) -> None:
+    """Refuse a text that is meant to leave something out: it would find that very thing.
+
+    Args:
+        text: the text.
+
+    Raises:
+        QueryError: it has ``-word`` or ``NOT``; says how words are ruled out.
+    """
+    if _exclusion(text):
+        raise QueryError(misread(text))
+
+
+def _exclusion(text: str) -> re.Match[str] | None:
+    """The first of what a text is meant to leave out; none in capitals alone, which may be a title."""
+    return None if text == text.upper() else _EXCLUSION.search(text)

@@ -52,18 +52,16 @@ class SoundNames:
         """The path of the sound that a name stands for.
 
         Args:
-            name: the end of its path, with or without the file's ending.
+            name: the end of its path, with or without the file's ending; an absolute one is the whole path.
             remedy: what is offered where there is no such sound, and none of a similar name.
             beside: whether it may be a file of this machine, too, so that those beside it may be named.
 
         Raises:
             QueryError: none, or several.
         """
-        from soundloom.file_tables import FileMatcher
-
         beginning = stem_of(name) if name.isascii() and "\\" not in name else ""
         alike = [path for path in self._paths() if os.path.basename(path).casefold().startswith(beginning)]
-        found = FileMatcher(alike, [name]).match(name)
+        found = _called(alike, name)
         if len(found) == 1:
             return found[0]
         if found:
@@ -120,14 +118,25 @@ def failed_file(name: str, failures: Iterable[Failure]) -> str | None:
     """What is said of a name that stands for a file which could not be indexed; None if it stands for none.
 
     Args:
-        name: the end of its path, with or without the file's ending.
+        name: the end of its path, with or without the file's ending; an absolute one is the whole path.
         failures: the files that could not be indexed.
     """
-    from soundloom.file_tables import FileMatcher
-
     reasons = {failure.path: failure.reason for failure in failures}
-    found = FileMatcher(reasons, [name]).match(name) if reasons else ()
+    found = _called(reasons, name) if reasons else ()
     if not found:
         return None
     more = f", as could not {len(found) - 1} more of that name" if len(found) > 1 else ""
     return f"{found[0]!r} is not in the library, as it could not be indexed{more}: {reasons[found[0]]}"
+
+
+def _called(files: Iterable[str], name: str) -> tuple[str, ...]:
+    """The files whose paths end with a name, or are it where it is absolute.
+
+    The names of a table may have been written on another machine, so that their first folders need not fit. One that
+    somebody types now is of this machine: a mistyped path must not be another sound.
+    """
+    from soundloom.file_tables import FileMatcher
+
+    found = FileMatcher(files, ()).match(name)
+    depth = len(Path(name).parts)
+    return tuple(file for file in found if not os.path.isabs(name) or len(Path(file).parts) == depth)
