@@ -269,11 +269,14 @@ def test_a_guess_a_long_recording_and_a_file_without_words_are_said_to_be(tmp_pa
     every = tag_files([tmp_path], "loom", least=0.0)
     best = {path: max(row.score for row in every.rows if row.path == path) for path in every.lengths}
     guesses = ", ".join(sorted(Path(path).name for path, score in best.items() if score < GUESS))
-    told = [f"guesses, as no tag has a score of 0.2: {guesses}"] if guesses else []
+    told = [f"guesses, as none of these tags has a score of 0.2: {guesses}"] if guesses else []
     told.append("tags of a long recording as a whole say little; --frames tags every second: long.wav")
     assert every.remarks == told
     nothing = tag_files([tmp_path], "loom", least=1.0)
-    assert nothing.remarks == ["no tag has a score of 1 (--least): hiss.wav, long.wav", told[-1]]
+    assert nothing.remarks == [
+        "no tag has a score of 1 (--least), Silence and noise aside: hiss.wav, long.wav",
+        told[-1],
+    ]
     assert not tag_files([tmp_path], "loom", frames=True, least=0.0).remarks[len(told) - 1 :]
 
 
@@ -283,6 +286,7 @@ def test_words_that_name_no_source_are_given_only_where_no_other_fits() -> None:
     for name, score in (("Environmental noise", 0.9), ("Noise", 0.8), ("Silence", 0.7), ("Dog", 0.2), ("Bark", 0.15)):
         scores[tagger.classes.index(name)] = score
     assert [name for name, _ in tagger.describing(scores, 2, 0.1)] == ["Dog", "Bark"]
+    assert tagger.describing(scores, 5, 0.3) == []  # what stands back at a lower threshold does so at a higher one
     scores[tagger.classes.index("Dog")] = scores[tagger.classes.index("Bark")] = 0.05
     assert [name for name, _ in tagger.describing(scores, 2, 0.04)] == ["Environmental noise", "Noise"]
 

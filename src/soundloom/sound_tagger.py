@@ -238,9 +238,11 @@ class SoundTagger(ABC):
 
     def describing(self, scores: Float[np.ndarray, " classes"], top: int, least: float) -> list[tuple[str, float]]:
         """As `highest`, for a whole sound: Silence, noise and environmental noise only where no other describes it."""
-        found = list(self.highest(scores, top + len(_UNSPECIFIC), least))
-        specific = [(name, score) for name, score in found if name not in _UNSPECIFIC]
-        return (specific if specific and specific[0][1] >= _DESCRIBES else found)[:top]
+        specific = np.array([name not in _UNSPECIFIC for name in self.classes], np.bool_)
+        # All scores decide, and not only those that are wanted: a higher least must not bring anything back.
+        if np.max(scores, where=specific, initial=0.0) >= _DESCRIBES:
+            scores = np.where(specific, scores, -np.inf)
+        return list(self.highest(scores, top, least))
 
     def _explained(
         self, embeddings: Float[np.ndarray, "seconds dim"], weights: Float[np.ndarray, " seconds"]

@@ -72,7 +72,13 @@ def command() -> None:
 @click.option("--frames", is_flag=True, help="Tags of every stretch of about a second instead of every file.")
 @click.option("--explain", is_flag=True, help="Show how much each part of the model contributed to a score.")
 @click.option("--top", type=Integer(min=1), default=5, show_default=True, help="Most tags of a segment.")
-@click.option("--least", type=FiniteNumber(0, 1), default=0.1, show_default=True, help="Lowest score that is shown.")
+@click.option(
+    "--least",
+    type=FiniteNumber(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Lowest score that is shown. Silence and noise are where no other tag of a file has 0.1.",
+)
 @common_options.region_file
 @common_options.weight_files
 @common_options.offline

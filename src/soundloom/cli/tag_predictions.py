@@ -186,9 +186,10 @@ def _remarks(report: TagReport, least: float, *, suggests: bool, whole: bool) ->
     for row in report.rows:
         best[row.path] = max(best.get(row.path, 0.0), row.score)
     if guesses := [path for path in report.lengths if suggests and best.get(path, GUESS) < GUESS]:
-        yield f"guesses, as no tag has a score of {GUESS:g}: {_first_of(guesses)}"
+        yield f"guesses, as none of these tags has a score of {GUESS:g}: {_first_of(guesses)}"
     if bare := [path for path in report.lengths if path not in best]:
-        yield f"no tag has a score of {least:g} (--least): {_first_of(bare)}"
+        beside = ", Silence and noise aside" if whole and suggests else ""
+        yield f"no tag has a score of {least:g} (--least){beside}: {_first_of(bare)}"
     if long := [path for path, seconds in report.lengths.items() if whole and seconds >= _LONG]:
         yield f"tags of a long recording as a whole say little; --frames tags every second: {_first_of(long)}"
 
