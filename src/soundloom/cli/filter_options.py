@@ -75,7 +75,12 @@ def _hours(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 _RECORDED = (
     click.option("--site", type=common_options.Name(), metavar="SITE", help="Only what was recorded at this site."),
-    click.option("--hours", callback=_hours, metavar="FROM-TO", help="Only of these hours of the day, such as 22-4."),
+    click.option(
+        "--hours",
+        callback=_hours,
+        metavar="FROM-TO",
+        help="Only of these hours of the day, such as 22-4, by the time in the file's name or header.",
+    ),
     click.option("--after", type=_Day(), metavar="DAY", help="Only what was recorded on that day or later."),
     click.option("--before", type=_Day(), metavar="DAY", help="Only what was recorded before that day."),
 )

@@ -223,7 +223,7 @@ def _limits(given: RowFilter) -> list[str]:
         ("at most", given.shorter, "s"),
         ("at", given.sample_rate, "Hz"),
         ("at the site", given.site, ""),
-        ("in the hours", None if given.hours is None else "{:g}-{:g}".format(*given.hours), ""),
+        ("in the hours", _hours(given.hours), ""),
         ("after", _day(given.after), ""),
         ("before", _day(given.before), ""),
     )
@@ -232,6 +232,11 @@ def _limits(given: RowFilter) -> list[str]:
         for name, value, unit in limits
         if value is not None
     ]
+
+
+def _hours(hours: tuple[float, float] | None) -> str | None:
+    # The date of a file says nothing of an hour, which where nothing is found somebody has to know.
+    return None if hours is None else "{:g}-{:g} by names and headers".format(*hours)
 
 
 def _day(moment: date | None) -> str | None:

@@ -43,6 +43,7 @@ class RowFilter(RecordingFilter):
         sample_rate: of the file, in hertz.
         site: where the file was recorded, in any case (`soundloom.library.Deployments`).
         hours: the segment begins in these hours of the day: 4 and 8 are from 04:00 to 08:00, 22 and 4 are the night.
+            Only where the file's name or header says when its recording began.
         after: the segment begins then or later; a day means its beginning. When a recording began, the file's name or
             header says (`soundloom.library.indexing.file_facts`), or else, for days, when the file was changed.
         before: the segment begins before that.

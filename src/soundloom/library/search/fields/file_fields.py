@@ -3,7 +3,7 @@
     path, name, folder         folders relative to the one that all files share
     duration, segments, tags   seconds of the file; how many rows; tags that people gave to any of them
     sample_rate, channels ...  facts of the file (`soundloom.library.storage.facts_table`), and columns from tables
-    hour, month                of the recording time: 0 to 23, and 2024-05
+    hour, month                of the recording time: 0 to 23, if a name or a header states it, and 2024-05
     site                       where it was recorded: by a table, or by names (`soundloom.library.Deployments`)
 
 Nothing needs the store or a model, and what was computed once is kept. What is not known of a file is null.
@@ -335,7 +335,8 @@ class FileFields:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        clock = pc.utf8_slice_codeunits(self._recorded(), 11, 13)
+        # The time of a file's last change is of its day at best: copies and exports are made at any hour.
+        clock = pc.if_else(pa.array(self.begun[1]), pc.utf8_slice_codeunits(self._recorded(), 11, 13), None)
         return pc.cast(pc.if_else(pc.equal(clock, ""), None, clock), pa.int32())
 
     def _months(self) -> pa.Array:
