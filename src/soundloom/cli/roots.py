@@ -79,9 +79,16 @@ def _list_roots(folder: Path, *, json_wanted: bool) -> None:
 @_library
 @click.pass_obj
 def relocate(parent: Path, old: str, new: Path, folder: Path | None) -> None:
-    """Say that what was at OLD is at NEW now; nothing is embedded again."""
-    root = open_library(folder or parent).roots.relocate(old, new)
+    """Say that what was at OLD is at NEW now; nothing is embedded again.
+
+    Refused where none of the files of OLD is at NEW; those that are not there are counted, and kept.
+    """
+    library = folder or parent
+    root = open_library(library).roots.relocate(old, new)
     echo(f"{old} is now {new}; {root.path} holds {counted(root.files, 'file')}, {clock(root.seconds)} of sound.")
+    if root.missing:
+        prune = f"soundloom index {quote(str(new))} --prune -l {quote(shown(library))}"
+        echo(f"not at {new}, and kept: {counted(root.missing, 'file')}. If gone for good: {prune}")
 
 
 @command.command("forget")

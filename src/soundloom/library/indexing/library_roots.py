@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soundloom.errors import LibraryError
@@ -31,7 +31,7 @@ class Root:
         path: where it is, or was when it was last seen.
         files: how many of its files are indexed.
         seconds: how long they are together.
-        absent: whether it is not there now, or is a folder without any file; its rows are kept.
+        absent: whether it is not there now, or is an empty folder though files of it are indexed; its rows are kept.
         missing: how many of its files were gone when it was last indexed, and were kept.
         indexed: when it was last indexed, in UTC (ISO 8601); None if that is not known.
     """
@@ -83,7 +83,7 @@ class Roots:
             Root(
                 entry.path,
                 *totals[entry.path],
-                absent=is_empty(entry.path),
+                absent=is_empty(entry.path) and (bool(totals[entry.path][0]) or not is_there(entry.path)),
                 missing=len(entry.missing),
                 indexed=entry.indexed,
             )
@@ -95,12 +95,12 @@ class Roots:
         return self._registry.forgotten()
 
     def absent(self) -> tuple[str, ...]:
-        """The registered roots that are not there now, or are empty.
+        """The registered roots that are not there now, or are empty though files of them are indexed.
 
         Raises:
             LibraryError: the list of folders is damaged.
         """
-        return tuple(entry.path for entry in self._registry.entries() if is_empty(entry.path))
+        return tuple(root.path for root in self.all() if root.absent) if self._registry.entries() else ()
 
     def present(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The roots that exist, and those that do not.
@@ -153,20 +153,21 @@ class Roots:
             new: where it is now; it must be there.
 
         Returns:
-            The root at its new path.
+            The root at its new path; its `Root.missing` files are those of the old path that are not at the new one.
 
         Raises:
             RemoteFileError: the new path is an address whose server cannot be reached.
-            LibraryError: nothing was indexed below the old path, the new one is not there, they lie in one another, or
-                another process is adding to the library.
+            LibraryError: nothing was indexed below the old path, the new one is not there or has none of its files,
+                they lie in one another, or another process is adding to the library.
         """
         source, target = absolute_location(old), absolute_location(new)
         if not check_location(target):
             raise LibraryError(f"there is no folder or file {target!r}: give the path where {source!r} is now")
         with self._add_lock.held():
             self._store.refresh()
-            relocate_root(self._store, self._registry, self._tag_editor, source, target)
-        return next(root for root in self.all() if is_below(target, [root.path]))
+            missing = relocate_root(self._store, self._registry, self._tag_editor, source, target)
+        moved = next(root for root in self.all() if is_below(target, [root.path]))
+        return replace(moved, missing=missing)
 
     def forget(self, path: str | os.PathLike[str]) -> int:
         """Remove the rows of a root, and the root; edits of its tags stay in the log.

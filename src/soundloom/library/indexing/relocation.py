@@ -12,8 +12,10 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from shlex import quote
 
+from soundloom.counted import counted
 from soundloom.errors import LibraryError
 from soundloom.library.annotation_store.annotation_log import AnnotationLog
 from soundloom.library.indexing.diff import FileOnDisk
@@ -24,7 +26,7 @@ from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState, content_hash
 from soundloom.library.tags.editor import TagEditor
 from soundloom.remote import is_there
-from soundloom.remote.locations import inside, separator_of
+from soundloom.remote.locations import existing, inside, separator_of
 
 __all__ = ["absent_roots", "dispersed_roots", "files_by_root", "find_new_place", "relocate_root"]
 
@@ -121,11 +123,15 @@ def dispersed_roots(files: Mapping[str, Sequence[FileState]], hashes: Collection
     return [root for root, some in files.items() if sum(state.hash in held for state in some) >= _SHARE * len(some)]
 
 
-def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, old: str, new: str) -> None:
+def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, old: str, new: str) -> int:
     """Give everything below a path another path, and the roots there; see `Roots.relocate`.
 
+    Returns:
+        How many of the files are not at the new path.
+
     Raises:
-        LibraryError: nothing was indexed below the old path, or one path lies in the other.
+        LibraryError: nothing was indexed below the old path, none of its files is at the new one, or one path lies in
+            the other.
     """
     if is_below(new, [old]) or is_below(old, [new]):
         raise LibraryError(f"{old!r} and {new!r} lie in one another: relocate to a folder beside it")
@@ -134,6 +140,7 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
     if not files and not any(is_below(path, [old]) for path in registry.paths()):
         folder = quote(str(store.folder.parent))
         raise LibraryError(f"nothing in this library was indexed from {old!r}; its roots: soundloom roots -l {folder}")
+    missing = _missing_files(files, old, new, store.folder.parent)
     annotations.note_places(known)
     doubles = {path: twin for path in files if (twin := new + path.removeprefix(old)) in known}
     if doubles:
@@ -151,6 +158,24 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
     annotations.note_places(store.files(), moved)
     move_facts(store.folder.parent, moved)
     tag_editor.reconcile()
+    return missing
+
+
+def _missing_files(files: Sequence[str], old: str, new: str, library: Path) -> int:
+    """How many files below a path are not below another one.
+
+    Raises:
+        LibraryError: none of them is: the other folder is not the one that was moved.
+    """
+    moved = [renamed(path, old, new) for path in files]
+    missing = len(moved) - len(existing(moved))
+    if moved and missing == len(moved):
+        raise LibraryError(
+            f"{new!r} is not what was indexed from {old!r}: none of its {counted(missing, 'file')} is there, such as "
+            f"{moved[0]!r}. Give the folder that holds them now, with its drive plugged in; files of other names are "
+            f"recognised by: soundloom index {quote(new)} -l {quote(str(library))}"
+        )
+    return missing
 
 
 def _same_contents(relative: Mapping[str, FileState], place: str) -> bool:
