@@ -36,6 +36,13 @@ COMMANDS = (
     ("index", 0, "unchanged"),
     ("index lost", 1, "no file or folder 'lost'"),
     ("index sounds --exclude 'night/'", 0, "excluded"),
+    ("index empty -l hollow.loom", 0, "no sounds in '"),
+    ("index cut -l cut.loom --rehash", 0, "failed as before"),
+    ("info -l cut.loom", 0, "a new library (soundloom index SOUNDS -l NEW --accept-truncated)"),
+    ("tag cut", 1, "take what there is with --accept-truncated"),
+    ("map -l hollow.loom", 1, "holds no sounds: add some with soundloom index"),
+    ("roots -l hollow.loom", 0, "present        0 files"),
+    ("roots relocate sounds empty", 1, "none of its"),
     ("index --dry-run", 2, "No such option '--dry-run'.\n"),
     ("index --purne", 2, "Did you mean '--prune'?"),
     ("index --files list.txt", 0, "unchanged"),
@@ -57,6 +64,7 @@ COMMANDS = (
     ("search zebra", 1, "no name, tag, title or folder"),
     ("search zebra --names", 1, "nothing found: 'zebra'"),
     ("search --longer 2 --shorter 1", 0, "nothing found: at least 2 s, at most 1 s"),
+    ("search --hours 22-24", 0, "nothing found: in the hours 22-24 by names and headers"),
     ("search --rate 44.1", 1, "has the sample rate 44 Hz: there are 16000"),
     ("search zebra --names --sort bogus", 1, "there is no field 'bogus'"),
     ("search zebra --names --columns bogus", 1, "there is no field 'bogus'"),
@@ -272,6 +280,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (world / "empty").mkdir()
     (world / "sites.csv").write_text("path,site\nowl.wav,wood\n")
     (world / "list.txt").write_text("sounds/birds/owl.wav\n")
+    Library.create(world / "hollow.loom", "mfcc").add(world / "empty", workers=1)
+    (world / "cut").mkdir()
+    (world / "cut" / "short.wav").write_bytes((world / "sounds" / "birds" / "owl.wav").read_bytes()[:20000])
+    Library.create(world / "cut.loom", "mfcc").add(world / "cut", workers=1)
     library = Library.create(world / "sounds.loom", "mfcc")
     library.add(world / "sounds", workers=1)
     library.tags.add("night", [world / "sounds" / "birds" / "owl.wav"])

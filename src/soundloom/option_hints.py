@@ -11,7 +11,7 @@ import shlex
 from ast import Call, literal_eval, parse
 from collections.abc import Mapping
 
-__all__ = ["hints_as_fields", "hints_as_flags", "hints_for_page", "hints_for_query"]
+__all__ = ["hints_as_fields", "hints_as_flags", "hints_for_library", "hints_for_page", "hints_for_query"]
 
 _HINT = re.compile(r"DecodeOptions\((accept_truncated|channels|track|speed)=([^()]*)\)")
 _SPEED = re.compile(r"DecodeOptions\((speed)=([^()]*)\)")
@@ -64,6 +64,16 @@ def hints_for_query(text: str, holder: str = "a library indexed with") -> str:
         holder: what has the speed, such as ``a detector trained with``.
     """
     return hints_as_flags(_SPEED.sub(lambda hint: f"{holder} {_flag(hint)}", text))
+
+
+def hints_for_library(text: str) -> str:
+    """The text with options of decoding as flags of a new library: one that is there keeps its own.
+
+    >>> hints_for_library("take what there is with DecodeOptions(accept_truncated=True)")
+    'take what there is with a new library (soundloom index SOUNDS -l NEW --accept-truncated)'
+    """
+    new = "a new library (soundloom index SOUNDS -l NEW"
+    return _FLAG.sub(lambda flag: f"{new} {flag[0]})", hints_as_flags(text))
 
 
 def hints_for_page(text: str) -> str:

@@ -39,7 +39,9 @@ def command(folder: Path, weights: str | None, out: Path | None, json_wanted: bo
     """
     from soundloom.library import Library
 
-    maps, steered = Library.open(folder).maps, common_options.parse_weights(weights)
+    library = Library.open(folder)
+    library.check_filled()
+    maps, steered = library.maps, common_options.parse_weights(weights)
     if out is not None:
         _write(maps.members(steered), out)
         if not json_wanted:
@@ -49,8 +51,7 @@ def command(folder: Path, weights: str | None, out: Path | None, json_wanted: bo
         print_json(found)
         return
     echo(counted(len(found), "cluster"))
-    if found:
-        echo("segments  files  name: words  (example)")
+    echo("segments  files  name: words  (example)")
     for cluster in found:
         named = cluster.name.split(", ")
         others = [word for word in cluster.words if word.partition(",")[0] not in named]

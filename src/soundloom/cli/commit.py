@@ -54,5 +54,5 @@ def command(address: str, folder: Path | None, verbose: bool, json_wanted: bool)
     print_lost_annotations(report, library.folder)
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be embedded:", err=True)
-        print_failures(report.failed)
+        print_failures(report.failed, of_library=True)
         raise SystemExit(1)

@@ -20,7 +20,7 @@ import click
 
 from soundloom.counted import counted
 from soundloom.library.mirror import shown
-from soundloom.option_hints import hints_as_flags
+from soundloom.option_hints import hints_as_flags, hints_for_library
 from soundloom.safe_text import printable_lines
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def print_notices(notices: Sequence[FileNotice], library: Path | None = None, *,
 
     Args:
         notices: the notices.
-        library: where else they are listed.
+        library: the library that the files are in, where else the notices are listed.
         every: whether each is named.
     """
     if not notices:
@@ -150,7 +150,8 @@ def print_notices(notices: Sequence[FileNotice], library: Path | None = None, *,
         some = [notice for notice in notices if notice.code == code]
         echo(f"{counted(len(some), 'file')}: {NOTICE_KINDS.get(code, code)}", err=True)
         for notice in some if every else ():
-            echo("  ", Styled("noticed", "yellow"), f" {notice.path!r}: {notice.text}", err=True)
+            text = notice.text if library is None else hints_for_library(notice.text)
+            echo("  ", Styled("noticed", "yellow"), f" {notice.path!r}: {text}", err=True)
     if library is not None and not every:
         from soundloom.library.mirror import shown
 
@@ -181,10 +182,17 @@ def print_copies(copies: Sequence[str], also: str = "also on", *, shown: int = 5
         echo(f"{also} {len(copies)} {of} of the same content: {', '.join(copies[:shown])}{more}")
 
 
-def print_failures(failures: Sequence[Failure], *, shown: int = 20) -> None:
-    """Name the files that failed and why, on standard error."""
+def print_failures(failures: Sequence[Failure], *, of_library: bool = False, shown: int = 20) -> None:
+    """Name the files that failed and why, on standard error.
+
+    Args:
+        failures: the files.
+        of_library: whether a library decodes them, whose options of decoding are settled.
+        shown: how many are named.
+    """
     for failure in failures[:shown]:
-        echo("  ", Styled("failed", "red"), f" {failure.path!r}: {failure.reason}", err=True)
+        reason = hints_for_library(failure.reason) if of_library else failure.reason
+        echo("  ", Styled("failed", "red"), f" {failure.path!r}: {reason}", err=True)
     if len(failures) > shown:
         echo(f"  ... and {len(failures) - shown} more", err=True)
 

@@ -54,10 +54,12 @@ def command(
     from soundloom.library.exports.distance_table import check_distance_file, write_distances
 
     check_distance_file(out)
+    library = Library.open(folder)
+    library.check_filled()
     query = LibraryQuery(text=text or "", filter=pop_filter(given), where=where)
     with step_bar("distances", "segments") as progress:
         pairs = write_distances(
-            Library.open(folder),
+            library,
             out,
             query=query,
             nearest=None if every else nearest,

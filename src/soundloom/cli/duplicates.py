@@ -69,6 +69,7 @@ def command(
     from soundloom.library import Library
 
     library = Library.open(folder)
+    library.check_filled()
     with nullcontext() if json_wanted else step_bar("fingerprints", "files") as progress:
         report = library.duplicates.find(
             exact=exact, similar=similar, coverage=coverage, workers=workers, progress=progress
@@ -95,5 +96,5 @@ def command(
     )
     if report.failed:
         echo(f"{counted(len(report.failed), 'file')} could not be compared:", err=True)
-        print_failures(report.failed)
+        print_failures(report.failed, of_library=True)
         context.exit(1)

@@ -24,6 +24,7 @@ from soundloom.cli.console import (
     print_left_out,
     print_list,
     print_lost_annotations,
+    print_none_found,
     print_notices,
 )
 from soundloom.cli.error_door import goes_on
@@ -142,7 +143,7 @@ def command(
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
     _add_fields(library, column_file, levels, workers)
-    if _print_outcome(report, library, None if json_wanted else time.monotonic() - began, tag_file, verbose):
+    if _print_outcome(report, library, every, None if json_wanted else time.monotonic() - began, tag_file, verbose):
         context.exit(1)
 
 
@@ -174,13 +175,20 @@ def _add_fields(library: Library, column_file: Path | None, levels: bool, worker
 
 
 def _print_outcome(
-    report: AddReport, library: Library, seconds: float | None, tag_file: Path | None, verbose: bool
+    report: AddReport,
+    library: Library,
+    sounds: Sequence[str],
+    seconds: float | None,
+    tag_file: Path | None,
+    verbose: bool,
 ) -> bool:
     """Print what was done, as JSON without seconds, and what was noticed; whether something failed."""
     if seconds is None:
         print_json(report)
     else:
         _print_report(report, library, seconds, tag_file)
+    if sounds and not (_counts(report) or report.failed or report.absent or report.missing):
+        print_none_found(sounds)  # no failure: soundloom watch may wait for the first
     print_notices(report.notices, library.folder, every=verbose)
     print_lost_annotations(report, library.folder)
     return _print_refused(report, library, tag_file)
@@ -243,7 +251,7 @@ def _print_refused(report: AddReport, library: Library, tag_file: Path | None) -
     failed = [failure for failure in report.failed if failure.path not in known]
     if failed:
         echo(f"{counted(len(failed), 'file')} could not be indexed:", err=True)
-        print_failures(failed)
+        print_failures(failed, of_library=True)
     if known:
         info = f"soundloom info -l {quote(shown(library.folder))}"
         echo(f"{counted(len(known), 'file')} failed as before: {info}", err=True)
@@ -346,16 +354,21 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
         )
 
 
+def _counts(report: AddReport) -> list[str]:
+    """How many files of each kind there were, without those of which there was none."""
+    counts = ("new", "changed", "moved", "redecoded", "upgraded", "touched", "unchanged", "deleted", "excluded")
+    return [f"{count} {name}" for name in counts if (count := getattr(report, name))]
+
+
 def _print_report(report: AddReport, library: Library, seconds: float, tag_file: Path | None) -> None:
     """Print what was done, and what needs attention."""
     if report.redecoded:
         again = counted(report.redecoded, "file")
         echo(f"embedded {again} again: decoded to another sound than before this version.", err=True)
-    counts = ("new", "changed", "moved", "redecoded", "upgraded", "touched", "unchanged", "deleted", "excluded")
-    done = [f"{count} {name}" for name in counts if (count := getattr(report, name))]
     echo(
-        f"{', '.join(done) or 'no sounds'}; {counted(report.segments, 'segment')}, {clock(report.seconds)} of sound "
-        f"in {clock(seconds)}. {shown(library.folder)} holds {counted(len(library), 'segment')}."
+        f"{', '.join(_counts(report)) or 'no sounds'}; {counted(report.segments, 'segment')}, "
+        f"{clock(report.seconds)} of sound in {clock(seconds)}. "
+        f"{shown(library.folder)} holds {counted(len(library), 'segment')}."
     )
     if tag_file is not None:
         _print_tagged(report, tag_file)

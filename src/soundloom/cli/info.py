@@ -106,8 +106,8 @@ def _print_library(folder: Path, *, json_wanted: bool) -> None:
         echo(f"{label:>10}  {value}")
     for line in roots_table(roots):
         echo(line)
-    print_notices(of_files, every=True)
-    print_failures(failures)
+    print_notices(of_files, folder, every=True)
+    print_failures(failures, of_library=True)
 
 
 def _searches(folder: Path) -> str:

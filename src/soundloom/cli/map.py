@@ -55,6 +55,7 @@ def command(
     from soundloom.library import Library
 
     library = Library.open(folder)
+    library.check_filled()
     with _bar() as progress:
         made = library.maps.get(common_options.parse_weights(weights), progress, recompute=recompute)
     sizes = [int((made.clusters == cluster).sum()) for cluster in range(len(made.names))]

@@ -40,4 +40,4 @@ def command(address: str, json_wanted: bool) -> None:
         echo(f"  in work by {worker}, last sign of life {silence:.0f} s ago")
     if status.failed:
         echo(f"{counted(len(status.failed), 'file')} failed:")
-        print_failures(status.failed)
+        print_failures(status.failed, of_library=True)

@@ -81,7 +81,7 @@ class _Counts:
         self.deleted += deleted
         echo(f"{report.new} new, {report.changed} changed, {deleted} deleted, {report.moved} moved")
         known = set(report.failed_before)
-        print_failures([failure for failure in report.failed if failure.path not in known])
+        print_failures([failure for failure in report.failed if failure.path not in known], of_library=True)
         print_lost_annotations(report, self._folder)
 
     def failed(self, error: SoundloomError) -> None:

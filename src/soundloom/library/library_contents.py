@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from soundloom.errors import QueryError
+from soundloom.errors import LibraryError, QueryError
 from soundloom.file_names import os_path
 from soundloom.library.annotation_store.library_annotations import LibraryAnnotations
 from soundloom.library.indexing.add_report import FileProgress
@@ -91,6 +92,16 @@ class LibraryContents(SegmentTables):
     def check_present(self) -> None:
         """Check that the library's folder is still there; see `require_library`."""
         require_library(self.folder)
+
+    def check_filled(self) -> None:
+        """Refuse a library without sounds, of which nothing can be drawn, grouped or compared.
+
+        Raises:
+            LibraryError: it holds none.
+        """
+        if not len(self):
+            folder = shown(self.folder)
+            raise LibraryError(f"{folder!r} holds no sounds: add some with soundloom index SOUNDS -l {quote(folder)}")
 
     @property
     def _current(self) -> Store:

@@ -55,9 +55,8 @@ def export_library(library: Library, out: str | os.PathLike[str]) -> tuple[int, 
     writers = {".parquet": _write_parquet, ".npz": _write_npz, ".csv": _write_csv}
     if file.suffix.lower() not in writers:
         raise LibraryError(f"a library is exported to a {', '.join(writers)}, got {str(file)!r}")
+    library.check_filled()
     files = library.files()
-    if not files:
-        raise LibraryError(f"{str(library.folder)!r} is empty: there is nothing to export")
     try:
         with replacing(file) as temporary:
             writers[file.suffix.lower()](library, _tables(library, files), temporary)

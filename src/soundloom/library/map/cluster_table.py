@@ -109,7 +109,7 @@ def _middle(index: SearchIndex, rows: Int[np.ndarray, " n"], scale: Float[np.nda
 
 def _words(index: SearchIndex, members: list[Int[np.ndarray, " _n"]], scores: WordScores) -> list[tuple[str, ...]]:
     """The most characteristic words of each cluster."""
-    vocabulary, everywhere = scores(index.sample)
+    vocabulary, everywhere = scores(index.sample) if members else ([], index.sample)
     if not vocabulary:
         return [()] * len(members)
     sampled = [rows[np.linspace(0, len(rows) - 1, min(_SAMPLED, len(rows))).astype(int)] for rows in members]
