@@ -104,7 +104,7 @@ COMMANDS = (
     ("tag owl.wav --above 0.5", 2, "Did you mean '--least'?"),
     ("tag sounds/birds/owl.wav -m nope", 1, "no model 'nope'"),
     ("words -m nope", 1, "no model 'nope'"),
-    ("words tea", 1, "'tea' is in none of the 521 words"),
+    ("words ower", 1, "'ower' is in none of the 521 words"),
     ("train distil sounds/birds/owl.wav -o r --teachers yamnet", 1, "is a file of another kind: a corpus is a folder"),
     ("train distil sounds -o r --steps abc", 2, "--steps should be a whole number, got 'abc'"),
     ("train distil sounds -o r --steps -1", 2, "--steps must be at least 1, got -1"),
