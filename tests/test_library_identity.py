@@ -180,6 +180,38 @@ def test_a_file_edited_in_place_keeps_its_tags(library: Library, sounds: Path) -
     assert tags(library) == {"renamed.wav": {"zero", "other"}, "1.wav": {"table"}}
 
 
+@pytest.mark.parametrize("away", ["moved", "excluded", "forgotten", "overwritten"])
+def test_tags_of_a_table_come_back_with_the_content(library: Library, sounds: Path, away: str) -> None:
+    """As those do that a person gave; another table can replace them afterwards."""
+    (sounds / "tags.csv").write_text("path,tags\n0.wav,table\n")
+    library.add(tags=TagTable(sounds / "tags.csv"))
+    library.tags.add("hand", [sounds / "0.wav"])
+    library.tags.add("other", [sounds / "1.wav"])
+    if away == "moved":
+        (sounds / "0.wav").rename(sounds.parent / "0.wav")
+        assert library.add().deleted == 1
+        (sounds.parent / "0.wav").rename(sounds / "0.wav")
+    elif away == "excluded":
+        assert library.add(exclude=["0.wav"]).excluded == 1
+        (library.folder / "exclude.txt").unlink()
+    elif away == "forgotten":
+        assert library.roots.forget(sounds / "0.wav") == 1
+    else:
+        shutil.copy(sounds / "0.wav", sounds.parent / "0.wav")
+        shutil.copy(sounds / "1.wav", sounds / "0.wav")
+        assert library.add().copied == 1
+        assert tags(library) == {"0.wav": {"other"}, "1.wav": {"other"}}
+        shutil.copy(sounds.parent / "0.wav", sounds / "0.wav")
+    if away != "overwritten":
+        assert tags(library) == {"1.wav": {"other"}}
+    library.add(sounds / "0.wav")
+    expected = {"hand", "table", "other"} if away == "overwritten" else {"hand", "table"}
+    assert tags(library) == {"0.wav": expected, "1.wav": {"other"}}
+    (sounds / "tags.csv").write_text("path,tags\n0.wav,later\n")
+    library.add(tags=TagTable(sounds / "tags.csv", replace=True))
+    assert tags(library)["0.wav"] == expected - {"table"} | {"later"}
+
+
 def test_undo_follows_the_sound(library: Library, sounds: Path) -> None:
     edit = library.tags.add("zero", [sounds / "0.wav"])
     swap(sounds / "0.wav", sounds / "1.wav")

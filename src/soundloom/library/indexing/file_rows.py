@@ -3,7 +3,8 @@
 Files are decoded and embedded many at a time (`soundloom.file_pool`); the rows of many files share a commit, but those
 of one file are never split between two. A file that was edited in place keeps the tags of its old rows: a segment those
 of the segment that began at the same second, a segment beyond them the tags that all of the old ones had. A new sound
-under the name of one that was missing gets none of them.
+under the name of one that was missing gets none of them. A content that was
+gone gets the tags back that tables gave it.
 """
 
 from __future__ import annotations
@@ -269,6 +270,7 @@ class RowWriter:
     def _replace_rows(self) -> None:
         """Put the rows of changed files in the place of their old ones, whose tags they take over."""
         edited = [result for result in self._changed if result.path not in self._reused]
+        self._tag_editor.keep_gone(result.path for result in self._changed if result.path in self._reused)
         before = {result.path: self._known[result.path].hash for result in edited}
         old_tags = self._store.tags(list(before))
         changes = [ContentChange(result.path, before[result.path], result.state.hash) for result in edited]
@@ -287,8 +289,11 @@ class RowWriter:
             state, tags = result.state, []
             old = old_tags.get(state.path, {})
             common = frozenset.intersection(*old.values()) if old else frozenset()
+            known, gone = self._known.get(state.path), self._decisions.when_gone(state.hash)
             for start in result.starts:
                 before = old.get(start, common)
+                if known is None or known.hash != state.hash:
+                    before |= gone.at(start)
                 without, given = (
                     self._decisions.apply(some, state.path, state.hash, start)
                     for some in (before, self._table.apply(before, state.path))

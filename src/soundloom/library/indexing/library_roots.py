@@ -170,7 +170,7 @@ class Roots:
         return replace(moved, missing=missing)
 
     def forget(self, path: str | os.PathLike[str]) -> int:
-        """Remove the rows of a root, and the root; edits of its tags stay in the log.
+        """Remove the rows of a root, and the root; tags of its files come back with their contents.
 
         Roots that lie in it stay. A folder or file in a root is left out of later runs, until it is indexed by name.
 
@@ -196,5 +196,6 @@ class Roots:
                     f"{', '.join(roots) or 'none'}"
                 )
             AnnotationLog(self._folder).note_places(self._store.files())
+            self._tag_editor.keep_gone(file for file in self._store.files() if inner.root_of(file) == name)
             self._registry.forget(self._store, name)
         return files

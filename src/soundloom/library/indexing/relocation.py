@@ -153,6 +153,7 @@ def relocate_root(store: Store, registry: RootRegistry, tag_editor: TagEditor, o
         }
         if both:
             store.write_tags(both)
+        tag_editor.keep_gone(path for path, twin in doubles.items() if known[path].hash != known[twin].hash)
         store.remove(sorted(doubles))
     registry.relocate(store, old, new)
     annotations.note_places(store.files(), moved)

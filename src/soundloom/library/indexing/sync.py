@@ -217,6 +217,10 @@ class Synchroniser:
         """
         after = dict(known)
         states = {state.path: state for state in targets}
+        held = {state.hash for state in ({path: known[path] for path in known.keys() - set(leaving)} | states).values()}
+        self._library.tag_editor.keep_gone(
+            path for path in states.keys() & known.keys() if known[path].hash not in held
+        )
         for batch in plan_moves(targets, known, leaving):
             donors = {
                 move.target.path: move.donor for move in batch.moves if known.get(move.target.path) != move.target
@@ -256,6 +260,7 @@ class Synchroniser:
         durations = {path: seconds for path, seconds in self._store.durations().items() if path not in excluded}
         kept = [] if self._prune else large_losses(gone, durations, roots)
         removed = sorted(missing.keys() - set(kept))
+        self._library.tag_editor.keep_gone(removed)
         with self._library.guard.committing():
             self._store.remove(removed)
         self._tally.report.excluded, self._tally.report.deleted = len(excluded), len(gone) - len(kept)

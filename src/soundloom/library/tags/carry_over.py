@@ -1,4 +1,6 @@
-"""Transfer of tags from the rows of one store to those of the store that replaces it, by content and start second.
+"""Transfer of tags from rows that are replaced or removed: to the store that replaces theirs, or to the log of edits.
+
+Between stores they go by content and start second.
 
 A file that has the content of an old one gets that one's tags, whatever its name. A file that was edited in place keeps
 those of its old rows, as in `soundloom.library.indexing.file_rows`: a segment those of the segment that began at the
@@ -11,16 +13,16 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from soundloom.library.storage.store import Store
-from soundloom.library.tags.edit_log import Decision, Decisions
+from soundloom.library.tags.edit_log import Decisions, GoneTags
 
-__all__ = ["carry_over_tags"]
+__all__ = ["carry_over_tags", "gone_tags"]
 
 _COMMIT_ROWS = 2**16
 
 Tags = frozenset[str]
 
 
-def carry_over_tags(old: Store, new: Store, decisions: Decisions) -> list[Decision]:
+def carry_over_tags(old: Store, new: Store, decisions: Decisions) -> list[GoneTags]:
     """Give the rows of a new store the tags of the old one's, and those decided on.
 
     Args:
@@ -29,7 +31,7 @@ def carry_over_tags(old: Store, new: Store, decisions: Decisions) -> list[Decisi
         decisions: those in force.
 
     Returns:
-        What the old rows say of contents that the new store does not hold, as decisions.
+        The tags of contents that the new store does not hold.
     """
     tagged = _tagged_files(old)
     donors = _donors(old, new)
@@ -44,7 +46,9 @@ def carry_over_tags(old: Store, new: Store, decisions: Decisions) -> list[Decisi
     keys = sorted(changes)
     for first in range(0, len(keys), _COMMIT_ROWS):
         new.write_tags({key: changes[key] for key in keys[first : first + _COMMIT_ROWS]})
-    return _of_lost_files(old, new, tagged, decisions)
+    held, after = {state.hash for state in new.files().values()}, new.files()
+    lost = {path: state.hash for path, state in old.files().items() if path not in after and state.hash not in held}
+    return gone_tags(old, decisions, lost)
 
 
 def _tagged_files(store: Store) -> dict[str, dict[float, Tags]]:
@@ -69,21 +73,24 @@ def _donors(old: Store, new: Store) -> dict[str, str]:
     return donors
 
 
-def _of_lost_files(
-    old: Store, new: Store, tagged: Mapping[str, Mapping[float, Tags]], decisions: Decisions
-) -> list[Decision]:
-    """The tags of files whose content the new store does not hold, without those that were decided on before."""
-    before, after = old.files(), new.files()
-    contents = {state.hash for state in after.values()}
-    lost = []
-    for path, segments in sorted(tagged.items()):
-        digest = before[path].hash
-        if path in after or digest in contents:
-            continue
+def gone_tags(store: Store, decisions: Decisions, files: Mapping[str, str]) -> list[GoneTags]:
+    """The tags that tables gave to files whose rows are about to be removed, without those that were decided on.
+
+    Args:
+        store: their rows.
+        decisions: those in force.
+        files: path -> hash of its content.
+    """
+    gone = []
+    for path, segments in sorted(store.tags(sorted(files)).items()):
         starts: dict[str, set[float]] = defaultdict(set)
         for start, tags in segments.items():
-            for tag in tags - decisions.apply(Tags(), path, digest, start):
+            for tag in tags - decisions.apply(Tags(), path, files[path], start):
                 starts[tag].add(start)
-        for tag, some in sorted(starts.items()):
-            lost.append(Decision(tag, True, path, None if len(some) == len(segments) else frozenset(some), digest))
-    return lost
+        one = GoneTags(
+            files[path],
+            {tag: None if len(some) == len(segments) else frozenset(some) for tag, some in starts.items()},
+        )
+        if one != decisions.when_gone(one.hash):
+            gone.append(one)
+    return gone

@@ -3,10 +3,13 @@
     {"id": "5f0c...", "decisions": [{"tag": "siren", "wanted": true, "path": "...", "hash": "...", "starts": null}]}
     {"id": "91ab...", "undoes": "5f0c...", "restore": [{"hash": "...", "starts": [0], "add": [], "remove": ["siren"]}]}
     {"id": "c2d3...", "changes": [{"path": "...", "from": "...", "to": "..."}]}
+    {"id": "e4f5...", "gone": [{"hash": "...", "tags": {"siren": null, "loud": [0, 5]}}]}
 
 A decision is about a content: it applies to every file with that hash, whatever its name. ``starts`` are the start
 seconds of its segments, null for the whole file. When a file is edited in place, ``changes`` hands the decisions about
 the old content on to the new one. An edit that is undone counts for nothing, nor does an undoing that is itself undone.
+``gone`` are the tags that the rows of a content had by tables when they were removed: they are its first tags when it
+is indexed again, and no decisions, so that a table can replace them then.
 
 ``tags.sum`` beside the log holds how many bytes of it the library's rows show, and their checksum. A log that is
 shorter, or differs, is damaged and refused. Lines after them were written by a process that was killed before its
@@ -23,6 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -31,7 +35,7 @@ from soundloom.errors import InvalidArgumentError, LibraryError
 from soundloom.library.storage.table_schema import FileState
 from soundloom.system_errors import reason_of
 
-__all__ = ["ContentChange", "Decision", "DecisionLog", "Decisions", "Restoration"]
+__all__ = ["ContentChange", "Decision", "DecisionLog", "Decisions", "GoneTags", "Restoration"]
 
 Tags = frozenset[str]
 
@@ -78,19 +82,41 @@ class Restoration:
     remove: Tags
 
 
+@dataclass(frozen=True)
+class GoneTags:
+    """The tags that tables gave to a content whose rows are removed.
+
+    Attributes:
+        hash: of the content.
+        tags: tag -> the start seconds of the segments that had it; None means the whole file.
+    """
+
+    hash: str
+    tags: Mapping[str, frozenset[float] | None]
+
+    def at(self, start: float) -> Tags:
+        """The tags of the segment that begins at a second."""
+        return frozenset(tag for tag, starts in self.tags.items() if starts is None or start in starts)
+
+
 class Decisions:
     """The decisions in force, by content.
 
     Args:
         by_hash: content hash -> decisions with their places in the log, oldest first.
         by_path: the same for decisions that are known by path alone.
+        gone: content hash -> the tags that tables had given to it when its rows were removed.
     """
 
     def __init__(
-        self, by_hash: Mapping[str, list[tuple[int, Decision]]], by_path: Mapping[str, list[tuple[int, Decision]]]
+        self,
+        by_hash: Mapping[str, list[tuple[int, Decision]]],
+        by_path: Mapping[str, list[tuple[int, Decision]]],
+        gone: Mapping[str, GoneTags] = MappingProxyType({}),
     ) -> None:
         self._by_hash = by_hash
         self._by_path = by_path
+        self._gone = gone
 
     def __bool__(self) -> bool:
         return bool(self._by_hash or self._by_path)
@@ -98,6 +124,10 @@ class Decisions:
     def concern(self, path: str, digest: str) -> bool:
         """Whether some decision is about a file."""
         return digest in self._by_hash or path in self._by_path
+
+    def when_gone(self, digest: str) -> GoneTags:
+        """The tags that tables had given to a content when its rows were removed; none if they never were."""
+        return self._gone.get(digest, GoneTags(digest, {}))
 
     def apply(self, tags: Tags, path: str, digest: str, start: float) -> Tags:
         """The tags of a segment after all decisions about it; of two about the same tag the later counts."""
@@ -143,6 +173,18 @@ class DecisionLog:
         if plain:
             self._append({"changes": plain})
 
+    def keep_gone(self, gone: Iterable[GoneTags]) -> None:
+        """Write which tags tables had given to contents whose rows are about to be removed; no row shows it."""
+        plain = [
+            {"hash": one.hash, "tags": {tag: starts and sorted(starts) for tag, starts in sorted(one.tags.items())}}
+            for one in gone
+        ]
+        if plain:
+            shown = not self.is_pending
+            self._append({"gone": plain})
+            if shown:
+                self.mark_applied()
+
     def in_force(self, files: Mapping[str, FileState]) -> Decisions:
         """The decisions that count.
 
@@ -159,6 +201,7 @@ class DecisionLog:
                 undone.add(edit["undoes"])
         by_hash: dict[str, list[tuple[int, Decision]]] = defaultdict(list)
         by_path: dict[str, list[tuple[int, Decision]]] = defaultdict(list)
+        gone: dict[str, GoneTags] = {}
         held = {state.hash for state in files.values()} if legacy else set()
         for number, edit in enumerate(edits):
             for plain in edit.get("decisions", []) if edit["id"] not in undone else []:
@@ -173,7 +216,10 @@ class DecisionLog:
                 before = by_hash.get(change["from"], []) if change["from"] else by_path.pop(change["path"], [])
                 after = by_hash[change["to"]]
                 after += [numbered for numbered in before if numbered not in after]
-        return Decisions({key: some for key, some in by_hash.items() if some}, dict(by_path))
+            for plain in edit.get("gone", []):
+                tags = {tag: starts and frozenset(starts) for tag, starts in plain["tags"].items()}
+                gone[plain["hash"]] = GoneTags(plain["hash"], tags)
+        return Decisions({key: some for key, some in by_hash.items() if some}, dict(by_path), gone)
 
     def origins(self) -> dict[str, set[str]]:
         """For every content that a file got by being edited in place, the contents that it had before."""

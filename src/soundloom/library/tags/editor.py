@@ -31,11 +31,12 @@ from soundloom.library.storage.library_lock import AddLock, library_lock
 from soundloom.library.storage.sql import is_in
 from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
-from soundloom.library.tags.carry_over import carry_over_tags
+from soundloom.library.tags.carry_over import carry_over_tags, gone_tags
 from soundloom.library.tags.edit_log import ContentChange, Decision, DecisionLog, Decisions, Restoration
+from soundloom.library.tags.tag_names import checked_tag
 from soundloom.library.tags.tag_table import FileTags
 
-__all__ = ["Edit", "TagEditor", "checked_tag"]
+__all__ = ["Edit", "TagEditor"]
 
 _FEW = 500
 """Files or contents whose rows are found by an SQL condition; for more, reading every row is quicker."""
@@ -44,7 +45,6 @@ _COMMIT_ROWS = 2**16
 
 _FRAGMENTS = 64
 """Fragments of the store that edits may leave: each slows down every scan, and takes disk space until it is joined."""
-_LONGEST = 200
 
 Tags = frozenset[str]
 
@@ -81,22 +81,6 @@ class _Row(NamedTuple):
     tags: Tags
     hash: str
     row_id: int
-
-
-def checked_tag(tag: str) -> str:
-    """The tag without spaces around it.
-
-    Raises:
-        LibraryError: it is no text, empty, too long, or holds what a table of tags or a label track could not.
-    """
-    if not isinstance(tag, str):
-        raise LibraryError(f"a tag is text, got {type(tag).__name__}: the tag comes first, then the segments")
-    tag = tag.strip()
-    if not tag or len(tag) > _LONGEST or any(letter in ",;" or not letter.isprintable() for letter in tag):
-        raise LibraryError(
-            f"{tag!r} cannot be a tag: a tag is 1 to {_LONGEST} printable characters without commas and semicolons"
-        )
-    return tag
 
 
 class TagEditor:
@@ -170,6 +154,14 @@ class TagEditor:
             decisions = self._log.in_force(files)
             self._log.hand_on(change for change in changes if decisions.concern(change.path, change.before))
 
+    def keep_gone(self, paths: Iterable[str]) -> None:
+        """Before a commit that removes the rows of files: keep the tags of tables for when their contents come back."""
+        with self._locked():
+            files = self._store.files()
+            self._log.adopt_paths(files)
+            gone = {path: files[path].hash for path in paths if path in files}
+            self._log.keep_gone(gone_tags(self._store, self._log.in_force(files), gone))
+
     def reconcile(self, table: FileTags | None = None) -> int:
         """Bring the tags of all rows up to date with the log, and with a table of tags.
 
@@ -205,15 +197,13 @@ class TagEditor:
     def carry_over(self, store: Store, files: Mapping[str, FileState]) -> None:
         """Give the rows of the store that is to replace the library's their tags; the caller holds ``tags.lock``.
 
-        Tags of contents that it does not hold become decisions: they are given back when the content is indexed again.
+        Tags of contents that it does not hold stay in the log, and are given back when the content is indexed again.
 
         Args:
             store: the new store.
             files: the files of the library so far.
         """
-        lost = carry_over_tags(self._store, store, self._log.in_force(files))
-        if lost:
-            self._log.append(lost)
+        self._log.keep_gone(carry_over_tags(self._store, store, self._log.in_force(files)))
 
     def _decide(self, decisions: Sequence[Decision]) -> Edit:
         self._apply_pending()

@@ -12,8 +12,9 @@ from soundloom.errors import LibraryError, QueryError
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import SegmentRef, Segments
-from soundloom.library.tags.editor import Edit, TagEditor, checked_tag
+from soundloom.library.tags.editor import Edit, TagEditor
 from soundloom.library.tags.label_export import export_tags, tag_counts
+from soundloom.library.tags.tag_names import checked_tag
 
 if TYPE_CHECKING:
     from soundloom.library.tags.active_learning import ExampleTagging
