@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import unicodedata
 from pathlib import Path
 
@@ -74,7 +75,11 @@ def test_cells_that_look_like_formulas_are_read_as_they_were_before_they_were_wr
     with open(tmp_path / "tags.csv", "a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(["'=cmd.wav", 0, 1, "'+more"])
     matched = TagTable(tmp_path / "tags.csv").match(["/s/=cmd.wav", "/s/-1.wav", "/s/a.wav"])
-    assert matched.tags == {"/s/=cmd.wav": ["+more", "@home"], "/s/-1.wav": ["'=quoted"], "/s/a.wav": ["'tis"]}
+    assert matched.tags == {
+        "/s/=cmd.wav": {(0, 1): ["+more", "@home"]},
+        "/s/-1.wav": {(0, 1): ["'=quoted"]},
+        "/s/a.wav": {(0, 1): ["'tis"]},
+    }
     assert (matched.ambiguous, matched.unmatched) == ([], [])
 
 
@@ -145,7 +150,8 @@ PLAIN = "path,tags\na/x.wav,dog;loud\nb/y.wav,cat\n"
 def test_dialects(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "tags.csv").write_bytes(data)
     matched = TagTable(tmp_path / "tags.csv").match({"/s/a/x.wav", "/s/b/y.wav"})
-    assert matched.tags == {"/s/a/x.wav": ["dog", "loud"], "/s/b/y.wav": ["cat"]}
+    whole = (0, math.inf)
+    assert matched.tags == {"/s/a/x.wav": {whole: ["dog", "loud"]}, "/s/b/y.wav": {whole: ["cat"]}}
     assert (matched.ambiguous, matched.unmatched) == ([], [])
     words = TagFile(tmp_path / "tags.csv").match(["/s/a/x.wav", "/s/b/y.wav", "/s/c/z.wav"])
     assert [set(some) for some in words] == [{"dog", "loud"}, {"cat"}, set()]

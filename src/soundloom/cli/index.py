@@ -58,7 +58,7 @@ _ENGINE_OPTIONS = ("engine", "device", "half")
     type=common_options.LocalPath(must_exist=True),
     metavar="FILE",
     help="A CSV with the columns path and tags, or label (several in a cell are separated by ; , or |), which are "
-    "added.",
+    "added; with the columns start and end, in seconds, to the segments there.",
 )
 @click.option(
     "--columns-from",
@@ -235,6 +235,17 @@ def _print_tagged(report: AddReport, tag_file: Path) -> None:
         f"in {counted(report.tagged_files, 'file')}."
     )
     print_copies(report.tagged_copies)
+    if report.split_labels:
+        label, tags = next(iter(report.split_labels.items()))
+        echo(
+            f"{counted(len(report.split_labels), 'label')} of {tag_file} with commas, semicolons or |, which no tag "
+            f"can hold, became several tags each, as {label!r} became {' and '.join(map(repr, tags))}.",
+            err=True,
+        )
+    if report.beyond:
+        print_list(
+            f"{counted(len(report.beyond), 'region')} of {tag_file} left out, as no segment lies there:", report.beyond
+        )
 
 
 def _print_refused(report: AddReport, library: Library, tag_file: Path | None) -> bool:

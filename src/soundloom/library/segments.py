@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from soundloom.library.storage.root_registry import Presence
 
-__all__ = ["Hit", "Segment", "SegmentRef", "Segments", "segment_id"]
+__all__ = ["Hit", "Segment", "SegmentRef", "Segments", "lies_in", "segment_id"]
 
 _ID = re.compile("[0-9a-f]{16}")
 _NAMED_BY = ["path", "start", "end"]
@@ -289,8 +289,7 @@ class Segments:
         if not start < end:
             raise QueryError(f"a region must end after it begins, got {start} to {end} s of {path!r}")
         starts, ends = (column.to_numpy() for column in self._rows.at(rows, ["start", "end"]).columns)
-        shared = np.minimum(ends, end) - np.maximum(starts, start)
-        rows = rows[(shared > 0) & (shared >= 0.5 * np.minimum(ends - starts, end - start))]
+        rows = rows[lies_in(starts, ends, start, end)]
         if not len(rows):
             raise QueryError(
                 f"no segment of {path!r} lies at {start:g} to {end:g} s: its last ends at {ends.max():g} s"
@@ -326,6 +325,21 @@ class Segments:
         rows = rows[np.argsort(file[rows], kind="stable")]
         edges = np.searchsorted(file[rows], np.arange(len(numbers) + 1))
         return lambda path: rows[edges[numbers[path]] : edges[numbers[path] + 1]]
+
+
+def lies_in(
+    starts: NDArray[np.float64] | float, ends: NDArray[np.float64] | float, start: float, end: float
+) -> NDArray[np.bool_]:
+    """Whether segments and a region share at least half of the shorter of the two.
+
+    Args:
+        starts: the first second of every segment, or of one.
+        ends: the last ones.
+        start: where the region begins, in seconds.
+        end: where it ends.
+    """
+    shared = np.minimum(ends, end) - np.maximum(starts, start)
+    return np.asarray((shared > 0) & (shared >= 0.5 * np.minimum(np.subtract(ends, starts), end - start)))
 
 
 def _numbers(rows: pa.Table) -> NDArray[np.uint64]:

@@ -64,6 +64,8 @@ class AddReport:
         tags_removed: tags of a file that it lost by the table, counted over all files.
         ambiguous: rows of the table of tags that fit several files, and were left out.
         unmatched: rows of the table of tags that fit no file.
+        split_labels: labels of regions in the table of tags that hold what separates tags -> the tags they became.
+        beyond: regions of the table of tags in which no segment lies.
         tagged_failures: files that rows of the table of tags name, and that could not be indexed.
         lost_annotations: where contents were last that are gone since this update: path -> how many annotations.
         gone_annotations: annotations of contents that were gone before.
@@ -98,6 +100,8 @@ class AddReport:
     tags_removed: int = 0
     ambiguous: list[str] = field(default_factory=list)
     unmatched: list[str] = field(default_factory=list)
+    split_labels: dict[str, list[str]] = field(default_factory=dict)
+    beyond: list[str] = field(default_factory=list)
     tagged_failures: list[str] = field(default_factory=list)
     lost_annotations: dict[str, int] = field(default_factory=dict)
     gone_annotations: int = 0

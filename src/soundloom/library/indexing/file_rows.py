@@ -3,8 +3,8 @@
 Files are decoded and embedded many at a time (`soundloom.file_pool`); the rows of many files share a commit, but those
 of one file are never split between two. A file that was edited in place keeps the tags of its old rows: a segment those
 of the segment that began at the same second, a segment beyond them the tags that all of the old ones had. A new sound
-under the name of one that was missing gets none of them. A content that was
-gone gets the tags back that tables gave it.
+under the name of one that was missing gets none of them. A content that was gone gets the tags back that tables gave
+it.
 """
 
 from __future__ import annotations
@@ -290,13 +290,13 @@ class RowWriter:
             old = old_tags.get(state.path, {})
             common = frozenset.intersection(*old.values()) if old else frozenset()
             known, gone = self._known.get(state.path), self._decisions.when_gone(state.hash)
-            for start in result.starts:
+            for start, end in zip(result.starts, result.ends, strict=True):
                 before = old.get(start, common)
                 if known is None or known.hash != state.hash:
                     before |= gone.at(start)
                 without, given = (
                     self._decisions.apply(some, state.path, state.hash, start)
-                    for some in (before, self._table.apply(before, state.path))
+                    for some in (before, self._table.apply(before, state.path, start, end))
                 )
                 self._table.record(state.path, without, given)
                 tags.append(sorted(given))

@@ -121,6 +121,7 @@ class Synchroniser:
             self._store.compact()
         self._library.update_facts(self._store)
         report.tagged_failures = sorted(table.tags.keys() & failed.keys())
+        report.beyond = table.beyond(self._store.files()) if table.tags else []
         report.count_tags(table)
         report.count_annotations(self._annotations, known, self._store.files)
         named = set(roots)
@@ -170,6 +171,7 @@ class Synchroniser:
         matched = tags.match(here, are_copies)
         report = self._tally.report
         report.ambiguous, report.unmatched, report.table_rows = matched.ambiguous, matched.unmatched, matched.rows
+        report.split_labels = tags.split
         return FileTags(matched.tags, tags.replace)
 
     def _relocate(self, absent: Iterable[str], known: dict[str, FileState], diff: LibraryDiff) -> dict[str, FileState]:

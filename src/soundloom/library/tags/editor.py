@@ -33,7 +33,7 @@ from soundloom.library.storage.store import Store
 from soundloom.library.storage.table_schema import FileState
 from soundloom.library.tags.carry_over import carry_over_tags, gone_tags
 from soundloom.library.tags.edit_log import ContentChange, Decision, DecisionLog, Decisions, Restoration
-from soundloom.library.tags.tag_names import checked_tag
+from soundloom.library.tags.tag_names import checked_tag, stripped_tag
 from soundloom.library.tags.tag_table import FileTags
 
 __all__ = ["Edit", "TagEditor"]
@@ -78,6 +78,7 @@ class Edit:
 class _Row(NamedTuple):
     path: str
     start: float
+    end: float
     tags: Tags
     hash: str
     row_id: int
@@ -113,7 +114,7 @@ class TagEditor:
         for tag, (add, remove) in changes.items():
             given, taken = segments.resolve(add), segments.resolve(remove)
             decisions += [Decision(checked_tag(tag), True, path, starts) for path, starts in given.items()]
-            decisions += [Decision(checked_tag(tag), False, path, starts) for path, starts in taken.items()]
+            decisions += [Decision(stripped_tag(tag), False, path, starts) for path, starts in taken.items()]
         return self._decide(decisions)
 
     def set(self, segments: Segments, reference: SegmentRef, tags: Iterable[str]) -> Edit:
@@ -183,7 +184,8 @@ class TagEditor:
             table = (table or FileTags()).of_contents(files)
             for row in self._rows(concerned | table.tags.keys()):
                 before = _restored(row, restorations)
-                tags = decisions.apply(table.apply(before, row.path), row.path, row.hash, row.start)
+                given = table.apply(before, row.path, row.start, row.end)
+                tags = decisions.apply(given, row.path, row.hash, row.start)
                 table.record(row.path, decisions.apply(before, row.path, row.hash, row.start), tags)
                 if tags != row.tags:
                     changes[row] = tags
@@ -264,7 +266,7 @@ class TagEditor:
     def _scan(self, column: str, values: Collection[str]) -> Iterable[_Row]:
         if not values:
             return
-        columns = ["path", "start", "tags", "hash"]
+        columns = ["path", "start", "end", "tags", "hash"]
         found = self._index.stored_ids(column, values) if len(values) <= _FEW else None
         if found is not None:
             batches: Iterable[Any] = [self._store.rows_by_id(found, columns)] if len(found) else []
@@ -273,8 +275,8 @@ class TagEditor:
             batches = self._store.scan(columns, where, row_ids=True)
         for batch in batches:
             rows = batch.select([*columns, "_rowid"]).to_pydict().values()
-            for path, start, tags, digest, row_id in zip(*rows, strict=True):
-                yield _Row(path, start, frozenset(tags or ()), digest, row_id)
+            for path, start, end, tags, digest, row_id in zip(*rows, strict=True):
+                yield _Row(path, start, end, frozenset(tags or ()), digest, row_id)
 
     def _apply_pending(self) -> None:
         """Apply what a process that was killed has logged and not committed."""

@@ -14,7 +14,7 @@ from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import SegmentRef, Segments
 from soundloom.library.tags.editor import Edit, TagEditor
 from soundloom.library.tags.label_export import export_tags, tag_counts
-from soundloom.library.tags.tag_names import checked_tag
+from soundloom.library.tags.tag_names import checked_tag, stripped_tag
 
 if TYPE_CHECKING:
     from soundloom.library.tags.active_learning import ExampleTagging
@@ -44,7 +44,7 @@ class LibraryTags:
         """Give a tag to some segments and take it from others, in one commit that `Edit.revert` takes back.
 
         Args:
-            tag: the tag: a word or several, without commas, semicolons and line breaks.
+            tag: the tag: a word or several, without commas, semicolons, ``|`` and line breaks.
             add: segments that shall have it; a file stands for all of its segments, also those it gets later.
             remove: segments that shall not have it.
 
@@ -52,7 +52,7 @@ class LibraryTags:
             QueryError: a reference points at nothing in the library.
             LibraryError: the tag cannot be one, or a segment shall both have it and not.
         """
-        return self._editor.edit(self._index.current().segments, {checked_tag(tag): (_several(add), _several(remove))})
+        return self._editor.edit(self._index.current().segments, {tag: (_several(add), _several(remove))})
 
     def add(self, tag: str, segments: Iterable[SegmentRef]) -> Edit:
         """Give a tag to segments; as `edit`."""
@@ -69,7 +69,7 @@ class LibraryTags:
             QueryError: no segment has the tag; those that are written nearly so are named.
             LibraryError: the new name cannot be a tag, or is the old one.
         """
-        if checked_tag(old) == checked_tag(new):
+        if stripped_tag(old) == checked_tag(new):
             raise LibraryError(f"the tag {old!r} is called so already: give another name")
         segments = self._index.current().segments
         tagged = self._with_tag(segments, old)
