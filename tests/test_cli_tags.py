@@ -131,6 +131,19 @@ def test_lists_name_regions_and_sounds_of_the_library(library: Library, monkeypa
     assert "1 file of the list left out, for not being in the library:\n  no such.wav\n" in rest.stderr
 
 
+def test_a_tag_that_differs_in_case_alone_is_another_one_and_is_named(library: Library) -> None:
+    library.tags.add("Crow", ["city/bus.wav"])
+    ask = run("remove", "CROW", "--everywhere", "-l", "l.loom")
+    assert (ask.exit_code, "is written 'Crow' and 'crow' here: name one of them" in ask.stderr) == (1, True)
+    removed = run("remove", "crow", "bus.wav", "-l", "l.loom")  # has it in that spelling alone
+    assert removed.stdout == "3 segments no longer have the tag 'Crow'.\n"
+    assert counts(library) == {"crow": 1}
+    library.tags.add("Crow", ["city/bus.wav"])
+    left = run("remove", "crow", "--everywhere", "-l", "l.loom")
+    assert "the tag 'Crow' is another one, and still given: name it to take it away" in left.stderr
+    assert counts(library) == {"Crow": 3}
+
+
 def test_a_tag_is_renamed_and_removed_everywhere(library: Library) -> None:
     library.tags.add("corvid", ["city/bus.wav", (str(Path("birds/owl.wav").resolve()), 0.0, 2.0)])
     merged = run("rename", "crow", "corvid", "-l", "l.loom")  # one segment has both

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -29,6 +30,7 @@ __all__ = [
     "check_library",
     "check_outputs",
     "failures",
+    "names_remedy",
     "parse_time",
     "query_label",
     "query_terms",
@@ -119,6 +121,11 @@ def failures(folder: Path) -> list[Failure]:
     from soundloom.library import Library
 
     return Library.open(folder).failures()
+
+
+def names_remedy(name: str) -> str:
+    """What is offered where a command that takes sounds of a library finds none of a name."""
+    return f"to see what the library has of that name: soundloom search --names {quote(name)}"
 
 
 def refuse_unused(query: LibraryQuery, share: float) -> None:

@@ -15,7 +15,7 @@ import click
 from soundloom.cli import common_options
 from soundloom.cli.console import cell, echo, print_copies, print_json, table_console
 from soundloom.cli.option_types import FiniteNumber, Integer
-from soundloom.cli.search_query import query_terms
+from soundloom.cli.search_query import names_remedy, query_terms
 from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.safe_text import printable
@@ -119,7 +119,7 @@ def _mark(text: str, folder: Path) -> SegmentRef:
     name = mark if isinstance(mark, str) else str(mark[0])
     if os.path.exists(os.path.expanduser(name)) or _ID.fullmatch(name):
         return mark
-    sound = query_terms(folder).sound(name)
+    sound = query_terms(folder).sound(name, names_remedy(name))
     if isinstance(mark, str):
         return (str(sound.source), sound.start, sound.end) if sound.end is not None else str(sound.source)
     return (str(sound.source), mark[1], mark[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +15,13 @@ from soundloom.cli.arrow_without_pandas import open_library
 from soundloom.cli.command_group import CommandGroup
 from soundloom.cli.console import echo, print_copies, print_json, print_list
 from soundloom.cli.filter_options import filters, pop_filter
-from soundloom.cli.search_query import query_terms
+from soundloom.cli.search_query import names_remedy, query_terms, query_title
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, QueryError
 from soundloom.file_names import os_path
 
 if TYPE_CHECKING:
-    from soundloom.library import Edit, Library, SegmentRef
+    from soundloom.library import Edit, Library, LibraryQuery, SegmentRef
 
 __all__ = ["command"]
 
@@ -113,6 +114,12 @@ def add(parent: Path, /, tag: str, sounds: tuple[str, ...], folder: Path | None,
     """
     library, segments = _chosen(folder or parent, sounds, given)
     _report(library.tags.add(tag, segments), ("has", "have"), f"the tag {tag!r} now")
+    if others := _others(library, tag):
+        echo(
+            f"the tag {_named_tags(others)} is another one: to make them one: "
+            f"soundloom tags rename {quote(others[0])} {quote(tag)}",
+            err=True,
+        )
 
 
 @command.command("remove")
@@ -136,16 +143,22 @@ def remove(
       soundloom tags remove crow crow1.wav
       soundloom tags remove crow --everywhere
     """
+    segments: list[SegmentRef] | None = None
     if everywhere:
-        edit = open_library(folder or parent).tags.delete(tag)
+        library = open_library(folder or parent)
+        tag = library.tags.spelling(tag)
+        edit = library.tags.delete(tag)
     else:
         library, segments = _chosen(
             folder or parent, sounds, given, "; or --everywhere, which takes it from all that have it"
         )
+        tag = library.tags.spelling(tag, segments)
         edit = library.tags.remove(tag, segments)
-        if not edit.changed:
+        if not (edit.changed or library.tags.spellings(tag)):
             library.tags.require(tag)
     _report(edit, ("no longer has", "no longer have"), f"the tag {tag!r}")
+    if others := _others(library, tag, segments):
+        echo(f"the tag {_named_tags(others)} is another one, and still given: name it to take it away", err=True)
 
 
 @command.command("rename")
@@ -161,10 +174,19 @@ def rename(parent: Path, old: str, new: str, folder: Path | None) -> None:
       soundloom tags rename crow "carrion crow"
     """
     tags = open_library(folder or parent).tags
-    there = tags.counts().get(new.strip(), 0)
+    there, old = tags.counts().get(new.strip(), 0), tags.spelling(old)
     edit = tags.rename(old, new)
     joined = f", which {counted(there, 'segment')} had before: the two are one now" if there else ""
     _report(edit, ("has", "have"), f"the tag {new!r} instead of {old!r}{joined}")
+
+
+def _others(library: Library, tag: str, segments: list[SegmentRef] | None = None) -> list[str]:
+    """The tags that searches take for the same, of the library or of some segments."""
+    return [name for name in library.tags.spellings(tag, segments) if name != tag.strip()]
+
+
+def _named_tags(tags: Sequence[str]) -> str:
+    return " and ".join(map(repr, tags))
 
 
 def _chosen(
@@ -191,8 +213,21 @@ def _chosen(
         raise click.UsageError("name sounds, or describe them by --text and filters, not both at a time")
     library = open_library(folder)
     if asked:
-        return library, library.select(query)
+        found = library.select(query)
+        if not found:
+            raise _none_found(query)
+        return library, found
     return library, [*(ref for sound in sounds for ref in _named(library, sound)), *_listed(library, lists)]
+
+
+def _none_found(query: LibraryQuery) -> QueryError:
+    """What is said where text and filters describe no sound of the library."""
+    text = quote(query.text)
+    by_model = (
+        "; text is looked for in names, folders, titles and tags: to tag what the model takes for it: soundloom search "
+        f"{text} -o hits.csv, then name --files hits.csv"
+    )
+    return QueryError(f"nothing found: {query_title(query)}; no tag was changed{by_model if query.text else ''}")
 
 
 def _named(library: Library, sound: str) -> list[SegmentRef]:
@@ -202,8 +237,7 @@ def _named(library: Library, sound: str) -> list[SegmentRef]:
     if Path(sound).expanduser().is_dir():
         return library.select(LibraryQuery(filter=RowFilter(folder=sound)))
     try:
-        remedy = f"to see what the library has of that name: soundloom search --names {sound!r}"
-        found = query_terms(library.folder).sound(sound, remedy)
+        found = query_terms(library.folder).sound(sound, names_remedy(sound))
     except QueryError:
         with suppress(QueryError):  # or a folder of the library by its name there
             return library.select(LibraryQuery(filter=RowFilter(folder=sound)))

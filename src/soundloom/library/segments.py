@@ -307,6 +307,8 @@ class Segments:
         for name, pair in spelled.items():
             rows = rows_of(pair[0])
             found[name] = rows if len(rows) else rows_of(pair[1])
+            if not len(found[name]) and Path(os_path(name)).expanduser().is_dir():
+                raise QueryError(f"{name!r} is a folder: name a sound in it")
             if not len(found[name]):
                 raise QueryError(
                     f"{name!r} is neither a file nor the id of a segment of this library: index it first, "

@@ -156,7 +156,7 @@ def _has_tag(fields: FileFields, tag: str) -> NDArray[np.bool_]:
         raise NothingFoundError(
             f"nobody has given the tag {tag!r} in this library ({known})",
             f". To search by what the model takes for it: LibraryQuery(words=({tag!r},))"
-            + ("" if set(",;") & set(tag) else f"; to give it: soundloom tags add {shlex.quote(tag)} SOUNDS"),
+            + ("" if set(",;|") & set(tag) else f"; to give it: soundloom tags add {shlex.quote(tag)} SOUNDS"),
         )
     mask = np.zeros(fields.rows.num_rows, np.bool_)
     mask[segments[np.isin(codes, meant)]] = True

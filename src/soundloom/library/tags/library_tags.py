@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, QueryError
+from soundloom.letter_case import folded
 from soundloom.library.search.index_cache import IndexCache
 from soundloom.library.search.tag_query import TagQueries
 from soundloom.library.segments import SegmentRef, Segments
@@ -79,6 +80,39 @@ class LibraryTags:
         """Take a tag from every segment that has it; raises as `rename`."""
         segments = self._index.current().segments
         return self._editor.edit(segments, {tag: ((), self._with_tag(segments, tag))})
+
+    def spellings(self, tag: str, segments: Iterable[SegmentRef] | None = None) -> list[str]:
+        """The tags that are the same but for case, as searches take them; the most frequent first.
+
+        Args:
+            tag: one of them, or another spelling.
+            segments: those that some of these have; None: of the whole library.
+
+        Raises:
+            QueryError: a reference points at nothing in the library.
+        """
+        known = self._index.current().segments
+        alike = [name for name in self.counts() if folded(name) == folded(tag)]
+        if segments is None:
+            return alike
+        rows = known.rows_of(_several(segments))
+        return [name for name in alike if known.with_tag(name)[rows].any()]
+
+    def spelling(self, tag: str, segments: Iterable[SegmentRef] | None = None) -> str:
+        """The tag as it is written where it is given; as it is asked for where it is given so, or not at all.
+
+        Args:
+            tag: in any case.
+            segments: as for `spellings`.
+
+        Raises:
+            QueryError: it is written in several ways, and in none of them here; or as for `spellings`.
+        """
+        tag = stripped_tag(tag)
+        alike = self.spellings(tag, segments)
+        if len(alike) > 1 and tag not in alike:
+            raise QueryError(f"the tag {tag!r} is written {' and '.join(map(repr, alike))} here: name one of them")
+        return tag if tag in alike or not alike else alike[0]
 
     def require(self, tag: str) -> None:
         """Raise as `rename` if no segment has the tag."""

@@ -86,7 +86,8 @@ class QueryTerms:
 
         Args:
             term: how it is written.
-            remedy: what is offered where there is no such file, and none of a similar name.
+            remedy: what is offered where there is no such file, and none of a similar name; that of a search if not
+                given.
 
         Raises:
             QueryError: there is no such file, or several of the library are called so; a folder, a pipe, a device or a
@@ -97,24 +98,24 @@ class QueryTerms:
         refuse_rest(name)
         if self._files and is_address(name):
             return _query_sound(name, start, end, weight)
+        in_folder = "name a sound in it"
         if not remedy:
+            in_folder = "search by a sound in it, or among its sounds with RowFilter(folder={!r})"
             word = f"; for what the model takes for it: LibraryQuery(words=({name!r},))" if name.isalpha() else ""
             remedy = f"as text: {_as_text(name)}{word}"
         if "*" in name or "?" in name:
             remedy = f"for a pattern: {_as_pattern(name)}"
-        return _query_sound(self._file(name, remedy), start, end, weight)
+        return _query_sound(self._file(name, remedy, in_folder), start, end, weight)
 
-    def _file(self, name: str, remedy: str) -> Path:
+    def _file(self, name: str, remedy: str, in_folder: str) -> Path:
         """A file of this machine, or of the library by its name there."""
         if not self._files:
-            return Path(self._names.find(name, f"as text: {_as_text(name)}", beside=False))
+            return Path(self._names.find(name, f"as text: {_as_text(name)}", in_folder, beside=False))
         path = local_path(name)
         if path.is_dir():
-            raise QueryError(
-                f"{name!r} is a folder: search by a sound in it, or among its sounds with RowFilter(folder={name!r})"
-            )
+            raise QueryError(f"{name!r} is a folder: {in_folder.format(name)}")
         if not path.exists():
-            return Path(self._names.find(name, remedy))
+            return Path(self._names.find(name, remedy, in_folder))
         if path.is_file() and path.suffix.lower() in _TABLES:
             raise QueryError(
                 f"{name!r} is a table or a list and no sound: search by a sound that it names; for all of them "

@@ -48,12 +48,13 @@ class SoundNames:
         wanted = name.casefold()
         return [path for path in self._paths(wanted) if wanted in (stem_of(path), os.path.basename(path).casefold())]
 
-    def find(self, name: str, remedy: str, *, beside: bool = True) -> str:
+    def find(self, name: str, remedy: str, in_folder: str, *, beside: bool = True) -> str:
         """The path of the sound that a name stands for.
 
         Args:
             name: the end of its path, with or without the file's ending; an absolute one is the whole path.
             remedy: what is offered where there is no such sound, and none of a similar name.
+            in_folder: what is offered where it is a folder, for whose name it has a place.
             beside: whether it may be a file of this machine, too, so that those beside it may be named.
 
         Raises:
@@ -71,10 +72,7 @@ class SoundNames:
             )
         folder = name.strip(os.sep)
         if any(os.path.dirname(path).endswith(os.sep + folder) for path in self._paths(folder)):
-            raise QueryError(
-                f"{name!r} is a folder of the library: search by a sound in it, or among its sounds with "
-                f"RowFilter(folder={folder!r})"
-            )
+            raise QueryError(f"{name!r} is a folder of the library: {in_folder.format(folder)}")
         if failed := failed_file(name, self._failures()):
             raise QueryError(failed)
         near = self._nearest(name, beside=beside)
