@@ -96,6 +96,25 @@ def test_hits_of_a_search_are_tagged_by_its_table(library: Library) -> None:
     assert counts(library)["piped"] == 3
 
 
+@pytest.mark.parametrize("form", ["csv", "json", "m3u8", "selections.txt", "parquet", "names"])
+def test_standard_input_is_known_by_what_it_holds(library: Library, form: str) -> None:
+    if form == "names":
+        Path("a.names").write_text("path\nbirds/owl.wav\n")
+    elif form == "json":
+        shown = CliRunner().invoke(main, ["search", "--tag", "crow", "--every-segment", "-l", "l.loom", "--json"])
+        Path("a.json").write_text(shown.stdout)
+    else:
+        search = ["search", "--tag", "crow", "--every-segment", "-l", "l.loom", "-o", f"a.{form}"]
+        assert CliRunner().invoke(main, search).exit_code == 0
+    content = Path(f"a.{form}").read_bytes()
+    for source, given in (("-", content), ("list", b"")):
+        Path("list").write_bytes(content)
+        arguments = ["tags", "add", f"new {source}", "--files", source, "-l", "l.loom"]
+        done = CliRunner().invoke(main, arguments, input=given)
+        assert done.exit_code == 0, done.stderr
+        assert counts(library)[f"new {source}"] == (3 if form == "names" else 1)
+
+
 @pytest.mark.parametrize(
     "out",
     ["a.csv", "a.json", "a.parquet", "a.m3u8", "a.selections.txt", "a.birdnet.csv", "a.hoplite.csv",
@@ -197,16 +216,18 @@ def test_lists_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("a.txt", b"here.wav\n\nbeside.wav\n"),
         ("remarks.txt", b"# found in June\nhere.wav\nbeside.wav\n"),
         ("b", b"here.wav\0beside.wav\0"),
+        ("bracket", b"[x] gone.wav@0-\nhere.wav\nbeside.wav\n"),
         ("c.m3u8", b"#EXTM3U\r\n#EXTINF:1,x\r\nhere.wav\r\nbeside.wav\r\n"),
         ("d.csv", b"file;note\nhere.wav;1\nbeside.wav;2\n"),
     ):
         (tmp_path / "lists" / name).write_bytes(text)
-        assert read_file_list(tmp_path / "lists" / name) == [here, beside]
+        assert read_file_list(tmp_path / "lists" / name)[-2:] == [here, beside]
     (tmp_path / "regions.csv").write_text("path,start,end\nhere.wav,1,2.5\n")
     assert read_file_list("regions.csv") == [ListedFile(here.path, (1.0, 2.5))]
     (tmp_path / "wrong.csv").write_text("path,start,end\nhere.wav,soon,2.5\n")
     (tmp_path / "empty.csv").write_text("path,start,end\n")
     (tmp_path / "broken.json").write_text('[{"path": "here.wav", ')
+    (tmp_path / "page.html").write_text("<!doctype html>")
     (tmp_path / "sound.wav").write_bytes(b"RIFF\x24\x08\0\0WAVEfmt \x10\0\0\0")
     for name, message in (
         ("wrong.csv", "'soon' in line 2, column 'start'"),
@@ -214,6 +235,7 @@ def test_lists_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("empty.csv", "names no file"),
         ("broken.json", "is not JSON"),
         ("sound.wav", "is no list of files: give paths in lines"),
+        ("page.html", "is a page to look at: write a table, such as .csv, instead"),
     ):
         with pytest.raises(FileTableError, match=message):
             read_file_list(name)

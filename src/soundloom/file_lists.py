@@ -4,10 +4,11 @@
     a table         of regions, in each format that `soundloom.annotations` reads: CSV, JSON, parquet, Raven's, ...; or
                     a CSV (`soundloom.file_tables`) with a column for the file alone
     a folder        of label tracks for Audacity, as soundloom writes it
-    anything else   a path, an address or a region such as ``dog.wav@1-2`` in each line, or paths that end in a zero
+    no such ending  by its content: a playlist or a table with a header as above, standard input among them; or
+                    a path, an address or a region such as ``dog.wav@1-2`` in each line, or paths that end in a zero
                     byte, as ``find -print0`` writes them; lines that begin with "# " are remarks
 
-A relative path is looked for in the working folder, and then in the list's own.
+A page (.html) is none. A relative path is looked for in the working folder, and then in the list's own.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ _TABLES = (".csv", ".tsv", ".json", ".parquet")
 _PLAYLISTS = (".m3u", ".m3u8")
 _PAGES = (".html", ".htm")
 _PARQUET = b"PAR1"
+_PLAYLIST = b"#EXTM3U"
+_JSON = b"[", b"{"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NO_TEXT = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]|\0\0|\A(?:\0|PK\x03\x04)")
 _BEGINNING = 2**16
-_FORMS = "paths in lines, a playlist, or a table that soundloom search --out writes"
+_FORMS = "paths in lines, a playlist, or a table that soundloom search --out writes (.html is none)"
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,20 @@ def _content(name: str, place: Path) -> bytes:
         if data.startswith(_UTF16):
             return (data + stream.read()).decode("utf-16", "replace").encode()
         if not data.startswith(_PARQUET) and (_NO_TEXT.search(data) or os.path.splitext(name)[1].lower() in _PAGES):
-            raise FileTableError(f"the list of files {name!r} is no list of files: give {_FORMS}")
+            page = os.path.splitext(name)[1].lower() in _PAGES
+            what = "is a page to look at: write a table, such as .csv, instead, or" if page else "is no list of files:"
+            raise FileTableError(f"the list of files {name!r} {what} give {_FORMS}")
         return data + stream.read()
 
 
 def _of_file(name: str, place: Path, data: bytes) -> list[ListedFile]:
     ending = place.suffix.lower()
-    tabular = ending in _TABLES or data.startswith(_PARQUET) or b"\t" in data.partition(b"\n")[0]
+    first = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].strip()
+    named = ending in _TABLES or (ending not in _PLAYLISTS and _is_header(first))
+    tabular = named or data.startswith(_PARQUET) or first.startswith(_JSON) or b"\t" in first
     try:
         annotated = tabular and is_annotation_table(data)
-        if ending in _TABLES and not annotated:
+        if named and not annotated:
             table = read_csv(decode_text(data), [NAME_COLUMNS])
             column = table.column(NAME_COLUMNS) or 0
             return [_listed(row[column]) for row in table.rows if column < len(row)]
@@ -110,9 +117,17 @@ def _of_file(name: str, place: Path, data: bytes) -> list[ListedFile]:
         return _regions(place, data, sound_beside(place))
     lines = data.split(b"\0") if b"\0" in data else data.removeprefix(b"\xef\xbb\xbf").splitlines()
     names = [os.fsdecode(line) for line in lines if line.strip()]
-    if ending in _PLAYLISTS:
+    if ending in _PLAYLISTS or first.startswith(_PLAYLIST):
         return [_listed(entry, region) for entry, region in playlist_entries(names)]
     return [_of_line(line, place.parent) for line in names if not line.startswith("# ") or os.path.exists(line)]
+
+
+def _is_header(line: bytes) -> bool:
+    """Whether a first line is the header of a CSV that names files, and no file is called so."""
+    try:
+        return not os.path.exists(os.fsdecode(line)) and bool(read_csv(decode_text(line), [NAME_COLUMNS]).columns)
+    except (FileTableError, ValueError):  # ValueError: a zero byte in it
+        return False
 
 
 def _regions(table: Path, data: bytes, sound: str) -> list[ListedFile]:

@@ -94,8 +94,8 @@ files = click.option(
     "lists",
     multiple=True,
     metavar="LIST",
-    help="A list of files, or of regions: paths in lines, a playlist, or any table that search --out writes; - for "
-    "standard input.",
+    help="A list of files, or of regions: paths in lines, a playlist, or any table that search --out writes but .html; "
+    "- for any of them on standard input.",
 )
 
 
