@@ -92,6 +92,12 @@ def test_labels_are_not_strewn_among_other_files(place: Path) -> None:
     for _ in range(2):  # what was written so may be written again
         assert run("rain", "--names", "--out", "tracks").exit_code == 0
     assert len(list((place / "tracks").iterdir())) == 4
+    again = run("rain", "--names", "--out", "tracks")
+    assert ("replaced 4 label tracks in tracks" in again.stderr, "of before" in again.stderr) == (True, False)
+    other = run("rain 2", "--names", "--out", "tracks")
+    assert "replaced 1 label track in tracks" in other.stderr
+    assert "tracks still holds 3 label tracks of before, such as rain 0.wav.txt: what reads the folder" in other.stderr
+    assert "tracks" not in run("rain 2", "--names", "--out", "tracks.txt").stderr.replace("tracks.txt", "")
 
 
 def test_the_page_names_the_query_and_marks_what_is_absent(place: Path) -> None:

@@ -12,7 +12,7 @@ import click
 
 from soundloom import part_weights
 from soundloom.cli.option_types import FiniteNumber, Integer, Name
-from soundloom.cli.path_types import LibraryPath, LocalPath, SoundsPath, named_library
+from soundloom.cli.path_types import LibraryPath, LocalPath, SoundsPath, named_library, report_tracks
 from soundloom.cli.repeated_options import ListOption, OnceOption
 from soundloom.errors import InvalidArgumentError, ModelError
 from soundloom.local_path import local_path
@@ -73,9 +73,11 @@ def _region_file(context: click.Context, _option: click.Parameter, out: Path | N
             f"'-o{out}' is -o with the file {str(out)!r}: for that write -o {out}, and for the text: -- -o{out}"
         )
     try:
-        return check_annotation_file(out)
+        path = check_annotation_file(out)
     except InvalidArgumentError as error:
         raise click.BadParameter(str(error)) from None
+    report_tracks(context, path)
+    return path
 
 
 region_file = click.option(

@@ -9,14 +9,16 @@ from typing import Any
 import click
 
 from soundloom.cli.console import echo
+from soundloom.counted import counted
 from soundloom.errors import QueryError
 from soundloom.library.library_files import INDEXING_FILE, is_library
 from soundloom.local_path import local_path
 from soundloom.remote import absolute_location, is_address
 from soundloom.remote.locations import is_file_uri
+from soundloom.safe_text import printable
 from soundloom.term_syntax import split_region
 
-__all__ = ["LibraryPath", "LocalPath", "SoundsPath", "named_library"]
+__all__ = ["LibraryPath", "LocalPath", "SoundsPath", "named_library", "report_tracks"]
 
 
 class LocalPath(click.Path):
@@ -96,6 +98,36 @@ def named_library(name: str, *, reports_unfinished: bool = True) -> Path | None:
     if not (there or is_library(name) or name.rstrip("/").endswith(".loom")):
         return None
     return Path(LibraryPath(reports_unfinished=reports_unfinished).convert(name, None, None))
+
+
+def report_tracks(context: click.Context, out: Path) -> None:
+    """When the command ends, say how many label tracks of a folder it replaced, and which are those of before.
+
+    Args:
+        context: the command's.
+        out: the folder; or a label track, in whose place there is a folder if it is of several sounds.
+    """
+    from soundloom.annotations import label_tracks
+
+    folder = out.with_suffix("") if out.suffix == ".txt" else out
+    before = {track: _identity(track) for track, _ in label_tracks(folder)} if folder.is_dir() else {}
+
+    def report() -> None:
+        if folder != out and {track: _identity(track) for track, _ in label_tracks(folder)} == before:
+            return  # a label track was written
+        left = [track for track, identity in before.items() if _identity(track) == identity]
+        if len(left) < len(before):
+            echo(f"replaced {counted(len(before) - len(left), 'label track')} in {folder}", err=True)
+        if left:
+            names = printable(str(left[0].relative_to(folder)))
+            echo(
+                f"{folder} still holds {counted(len(left), 'label track')} of before, such as {names}: what reads the "
+                "folder takes them, too, so delete them, or name a new folder",
+                err=True,
+            )
+
+    if before:
+        context.call_on_close(report)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
