@@ -247,18 +247,22 @@ def test_columns_of_a_table_are_fields_and_follow_their_files(tmp_path: Path) ->
     library = Library.create(tmp_path / "l.loom", "mfcc")
     library.add(sounds, workers=1)
     table = tmp_path / "sites.csv"
-    table.write_text("path;Site;depth m;duration\na.wav;pond;1.5;9\nb.wav;wood;;9\nlost.wav;wood;2;9\n")
+    table.write_text("path;Site;depth m;duration;size\na.wav;pond;1.5;9;2\nb.wav;wood;;9;2\nlost.wav;wood;2;9;2\n")
     report = library.add_columns(table)
     assert (report.columns, report.files) == (["site", "depth_m"], 2)
-    assert (report.unmatched, report.left_out) == (["lost.wav"], ["duration"])
+    assert (report.unmatched, report.left_out) == (["lost.wav"], ["duration", "size"])
 
     def stems(**asked: object) -> list[str]:
         return [Path(match.path).stem for match in library.find(LibraryQuery(**asked))]  # type: ignore[arg-type]
 
     assert stems(where="site = 'wood'") == ["b"]
     assert stems(where="depth_m > 1") == ["a"]
-    assert stems(sort=("-site",)) == ["b", "a", "c"]
-    assert library.facets(["site"]).counts == {"site": {"pond": 1, "wood": 1}}
+    assert stems(where="size > 1000") == ["a", "b", "c"]
+    with pytest.raises(QueryError, match="'size' is a field for conditions alone"):
+        stems(sort=("size",))
+    # What no row names keeps its site by its folder.
+    assert stems(sort=("-site",)) == ["b", "c", "a"]
+    assert library.facets(["site"]).counts == {"site": {"pond": 1, "s": 1, "wood": 1}}
     table.write_text("path,site,weather\nc.wav,3,rain\nb.wav,,sun\n")
     library.add_columns(table)
     os.rename(sounds / "b.wav", sounds / "moved.wav")

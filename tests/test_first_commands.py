@@ -68,6 +68,8 @@ COMMANDS = (
     ("search --rate 44.1", 1, "has the sample rate 44 Hz: there are 16000"),
     ("search zebra --names --sort bogus", 1, "there is no field 'bogus'"),
     ("search zebra --names --columns bogus", 1, "there is no field 'bogus'"),
+    ("search dog --names --sort size", 1, "conditions alone, as in --where 'size IS NOT NULL'"),
+    ("search dog --names --columns mtime_ns", 1, "conditions alone, as in --where 'mtime_ns IS NOT NULL'"),
     ("annotations counts -o hours.csv", 2, "should end in .png"),
     ("search birds --names", 0, "owl.wav"),
     ("search --text owl --names", 0, "owl.wav"),

@@ -16,14 +16,15 @@ import pyarrow as pa
 
 from soundloom.errors import FileTableError, LibraryError
 from soundloom.file_tables import NAME_COLUMNS, FileMatcher, FileTable, decode_text, read_csv
-from soundloom.library.storage.facts_table import COLUMNS, read_columns, write_columns
+from soundloom.library.storage.facts_table import COLUMNS, STORED, read_columns, write_columns
 from soundloom.system_errors import reason_of
 
 __all__ = ["ColumnReport", "add_columns", "take_over_columns"]
 
 _RESERVED = {
     *COLUMNS,
-    *("path", "hash", "name", "folder", "duration", "segments", "tags", "hour", "month", "start", "end"),
+    *STORED,
+    *("path", "name", "folder", "duration", "segments", "tags", "hour", "month", "start", "end"),
     *("similarity", "percentile", "found_by", "label", "score"),
 }
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS",
     "DEPLOYMENTS",
+    "STORED",
     "FactsReader",
     "FileFacts",
     "Levels",
@@ -59,6 +60,9 @@ _CHECKSUM = re.compile(rb"soundloom-facts-crc32:[0-9a-f]{8}")
 
 COLUMNS = ("sample_rate", "channels", "bits", "codec", "recorded", "recorded_by", "title", "category", "peak", "rms")
 """What is known of a file beside its path and the hash of its content."""
+
+STORED = ("size", "mtime_ns", "hash", "notices", "decoder")
+"""What only the store knows of a file: conditions can be of it."""
 
 Levels = Mapping[str, tuple[float, float]]
 """Hash of a content -> its peak and root mean square, in decibels of full scale."""
@@ -180,7 +184,7 @@ def _joined(facts: pa.Table, columns: pa.Table) -> pa.Table:
     by_hash = pc.index_in(facts["hash"].combine_chunks(), value_set=columns["hash"].combine_chunks())
     rows = pc.coalesce(by_path, by_hash)
     for name in columns.column_names:
-        if name not in ("path", "hash", *COLUMNS):
+        if name not in ("path", *STORED, *COLUMNS):
             facts = facts.append_column(name, columns[name].combine_chunks().take(rows))
     return facts
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.fields.literals import comparable
+from soundloom.library.storage.facts_table import STORED
 from soundloom.library.storage.sql import check_condition
 from soundloom.library.storage.table_schema import as_mask, whole_column
 
@@ -44,9 +45,8 @@ _MISTAKEN = {
 _OTHER_WORDS = frozenset(["CASE", "CAST", "CEIL", "DISTINCT", "ESCAPE", "EXTRACT", "INTERVAL", "REGEXP", "SIMILAR"])
 """Words of SQL that only the store reads."""
 _WORDS = frozenset(["AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"])
-_OF_STORE = frozenset(("size", "mtime_ns", "hash", "notices", "decoder"))
 _OF_ROWS = ("start", "end", "tags")
-_OF_STORE_TOO = frozenset((*_OF_STORE, *_OF_ROWS, "path", "duration"))
+_OF_STORE_TOO = frozenset((*STORED, *_OF_ROWS, "path", "duration"))
 _COMPARISONS = {
     "=": "equal", "==": "equal", "!=": "not_equal", "<>": "not_equal",
     "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
@@ -288,7 +288,7 @@ class _Parser:
         """A value for each segment, or, of what is one for all segments of a file, for each file."""
         if name in _OF_ROWS:
             return whole_column(self._fields.rows, name)
-        if name in _OF_STORE and name not in self._fields.names:
+        if name in STORED:
             if self._stored is None:
                 raise _OtherSqlError
             return self._stored(name)
@@ -296,7 +296,7 @@ class _Parser:
             return self._fields.column(name)
         except QueryError as error:
             before = self._tokens[self._place - 2] if self._place > 1 else ("", "")
-            stored = f", {', '.join(sorted(_OF_STORE))}"
+            stored = f", {', '.join(sorted(STORED))}"
             quoted = f". Text stands in quotes: {before[1]} '{name}'" if before[1] in _COMPARISONS else ""
             raise QueryError(f"{error}{stored}{quoted}") from None
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from soundloom.errors import QueryError
 from soundloom.library.search.fields.deployments import Deployments
 from soundloom.library.search.text_match import TextIndex, TextMatches, may_hold
-from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS
+from soundloom.library.storage.facts_table import COLUMNS, DEPLOYMENTS, STORED
 from soundloom.library.storage.table_schema import as_mask, whole_column
 from soundloom.remote.locations import common_folder
 
@@ -114,6 +114,11 @@ class FileFields:
         }
         if folded in known:
             return known[folded]
+        if folded in STORED:
+            raise QueryError(
+                f"{asked!r} is a field for conditions alone, as in LibraryQuery(where='{folded} IS NOT NULL'); to "
+                f"sort by and to show there are: {', '.join(names)}"
+            )
         near = difflib.get_close_matches(folded, known, n=2, cutoff=0.6)
         hint = f": did you mean {' or '.join(near)}?" if near else "."
         missing = "" if self.facts is not None else "; soundloom index reads more of the files' headers"
@@ -358,8 +363,6 @@ class FileFields:
             stated = pc.cast(self._fact("site"), pa.string())
         kept = {} if self.facts is None else self.facts.schema.metadata or {}
         deployments = Deployments.of_text(kept[DEPLOYMENTS]) if DEPLOYMENTS in kept else Deployments()
-        if stated is not None and not deployments.rows:
-            return stated
         begun = self.begun[0].tolist() if deployments.rows else [None] * len(self.paths)
         sites = pa.array(
             [deployments.of(path, when).site for path, when in zip(self.paths.to_pylist(), begun, strict=True)],
