@@ -157,10 +157,13 @@ class TagEditor:
 
     def keep_gone(self, paths: Iterable[str]) -> None:
         """Before a commit that removes the rows of files: keep the tags of tables for when their contents come back."""
+        leaving = list(paths)
+        if not leaving:  # of a million files, those that are known take seconds to read
+            return
         with self._locked():
             files = self._store.files()
             self._log.adopt_paths(files)
-            gone = {path: files[path].hash for path in paths if path in files}
+            gone = {path: files[path].hash for path in leaving if path in files}
             self._log.keep_gone(gone_tags(self._store, self._log.in_force(files), gone))
 
     def reconcile(self, table: FileTags | None = None) -> int:
