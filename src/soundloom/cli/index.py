@@ -8,35 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from soundloom.cli import common_options
-from soundloom.cli.console import (
-    clock,
-    echo,
-    print_copies,
-    print_failures,
-    print_json,
-    print_left_out,
-    print_list,
-    print_lost_annotations,
-    print_none_found,
-    print_notices,
-)
+from soundloom.cli.console import echo, print_list
 from soundloom.cli.error_door import goes_on
+from soundloom.cli.index_outcome import print_outcome
 from soundloom.cli.model_loader import model_loader
 from soundloom.cli.progress_bars import progress_bar
-from soundloom.cli.roots import absent_root
 from soundloom.counted import counted
 from soundloom.errors import LibraryError, SoundloomError
 from soundloom.file_names import os_path
 from soundloom.library.library_files import is_library
 from soundloom.library.mirror import shown
-from soundloom.library.storage.exclusions import patterns_file
 from soundloom.remote import existing, is_address
 
 if TYPE_CHECKING:
@@ -143,7 +130,7 @@ def command(
         report = run(workers=workers, prune=prune, progress=progress)
     library.index()
     _add_fields(library, column_file, levels, workers)
-    if _print_outcome(report, library, every, None if json_wanted else time.monotonic() - began, tag_file, verbose):
+    if print_outcome(report, library, every, None if json_wanted else time.monotonic() - began, tag_file, verbose):
         context.exit(1)
 
 
@@ -172,26 +159,6 @@ def _add_fields(library: Library, column_file: Path | None, levels: bool, worker
         with progress_bar("measuring") as progress:
             measured = library.measure_levels(workers=workers, progress=progress)
         echo(f"levels of {counted(measured, 'file')} measured", err=True)
-
-
-def _print_outcome(
-    report: AddReport,
-    library: Library,
-    sounds: Sequence[str],
-    seconds: float | None,
-    tag_file: Path | None,
-    verbose: bool,
-) -> bool:
-    """Print what was done, as JSON without seconds, and what was noticed; whether something failed."""
-    if seconds is None:
-        print_json(report)
-    else:
-        _print_report(report, library, seconds, tag_file)
-    if sounds and not (_counts(report) or report.failed or report.absent or report.missing):
-        print_none_found(sounds)  # no failure: soundloom watch may wait for the first
-    print_notices(report.notices, library.folder, every=verbose)
-    print_lost_annotations(report, library.folder)
-    return _print_refused(report, library, tag_file)
 
 
 def _tag_table(tag_file: Path | None, replace: bool) -> TagTable | None:
@@ -224,49 +191,6 @@ def listed(lists: Sequence[str]) -> list[str]:
     if lists and len(missing) == len(paths):
         raise LibraryError("no file of the list is there: relative paths start in this folder, or that of the list")
     return [os_path(path) for path in paths if path in there]
-
-
-def _print_tagged(report: AddReport, tag_file: Path) -> None:
-    """Say what the table of tags did."""
-    refused = len(report.unmatched) + len(report.ambiguous)
-    echo(
-        f"{tag_file}: {counted(report.table_rows, 'row')} matched, {refused} not; "
-        f"{counted(report.tags_given, 'tag')} given, {report.tags_removed} removed, "
-        f"in {counted(report.tagged_files, 'file')}."
-    )
-    print_copies(report.tagged_copies)
-    if report.split_labels:
-        label, tags = next(iter(report.split_labels.items()))
-        echo(
-            f"{counted(len(report.split_labels), 'label')} of {tag_file} with commas, semicolons or |, which no tag "
-            f"can hold, became several tags each, as {label!r} became {' and '.join(map(repr, tags))}.",
-            err=True,
-        )
-    if report.beyond:
-        print_list(
-            f"{counted(len(report.beyond), 'region')} of {tag_file} left out, as no segment lies there:", report.beyond
-        )
-
-
-def _print_refused(report: AddReport, library: Library, tag_file: Path | None) -> bool:
-    """Name what was refused, on standard error; whether some of it is new: a row of a table, or a failure."""
-    if report.ambiguous:
-        print_list(
-            f"{counted(len(report.ambiguous), 'row')} of {tag_file} left out, for fitting several sounds:",
-            report.ambiguous,
-        )
-    if report.tagged_failures:
-        named = counted(len(report.tagged_failures), "file")
-        print_list(f"{tag_file} gives tags to {named} that could not be indexed:", report.tagged_failures)
-    known = set(report.failed_before)
-    failed = [failure for failure in report.failed if failure.path not in known]
-    if failed:
-        echo(f"{counted(len(failed), 'file')} could not be indexed:", err=True)
-        print_failures(failed, of_library=True)
-    if known:
-        info = f"soundloom info -l {quote(shown(library.folder))}"
-        echo(f"{counted(len(known), 'file')} failed as before: {info}", err=True)
-    return bool(failed or report.ambiguous)
 
 
 def _open_to_upgrade(
@@ -362,43 +286,4 @@ def _refuse_other_settings(context: click.Context, library: Library, window: flo
             f"the library {folder!r} decodes files with channels {kept.channels}, track {kept.track or 'any'}, speed "
             f"{kept.speed:g}, cut files {'taken' if kept.accept_truncated else 'refused'}: leave out --channels, "
             "--track, --speed and --accept-truncated, or index into a new library"
-        )
-
-
-def _counts(report: AddReport) -> list[str]:
-    """How many files of each kind there were, without those of which there was none."""
-    counts = ("new", "changed", "moved", "redecoded", "upgraded", "touched", "unchanged", "deleted", "excluded")
-    return [f"{count} {name}" for name in counts if (count := getattr(report, name))]
-
-
-def _print_report(report: AddReport, library: Library, seconds: float, tag_file: Path | None) -> None:
-    """Print what was done, and what needs attention."""
-    if report.redecoded:
-        again = counted(report.redecoded, "file")
-        echo(f"embedded {again} again: decoded to another sound than before this version.", err=True)
-    echo(
-        f"{', '.join(_counts(report)) or 'no sounds'}; {counted(report.segments, 'segment')}, "
-        f"{clock(report.seconds)} of sound in {clock(seconds)}. "
-        f"{shown(library.folder)} holds {counted(len(library), 'segment')}."
-    )
-    if tag_file is not None:
-        _print_tagged(report, tag_file)
-    print_left_out(report.left_out, patterns_file(library.folder))
-    for old, new in report.relocated.items():
-        echo(f"{old} is now {new}: its embeddings were kept.")
-    for outer in dict.fromkeys(report.replaced.values()):
-        inner = [path for path, place in report.replaced.items() if place == outer]
-        names = ", ".join(inner[:5]) + (f" and {len(inner) - 5} more" if len(inner) > 5 else "")
-        echo(f"{outer} takes the place of {names}, which {'lies' if len(inner) == 1 else 'lie'} in it.")
-    for root in report.absent:
-        echo(absent_root(root, library.folder), err=True)
-    if report.missing:
-        echo(
-            f"missing: {counted(report.missing, 'file')} ({clock(report.missing_seconds)}), more than a tenth of the "
-            "folder or an hour. Kept, in case a drive is not mounted; if deleted on purpose, run again with --prune.",
-            err=True,
-        )
-    if report.unmatched:
-        print_list(
-            f"{counted(len(report.unmatched), 'row')} of the table of tags without a sound that fits:", report.unmatched
         )
