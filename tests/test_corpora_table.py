@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from soundloom import corpora
 from soundloom.corpora import Corpus, CorpusError, clip_table
 from soundloom.errors import SoundloomError
 
@@ -151,6 +152,8 @@ def test_drawn_splits_survive_saving(tmp_path):
 
 
 def test_loading_what_is_no_corpus(tmp_path):
+    with pytest.raises(CorpusError, match="is no CSV of clips: name the file itself"):
+        corpora.load("csv", tmp_path)
     with pytest.raises(CorpusError, match=r"nothing\.parquet"):
         Corpus.load(tmp_path / "nothing.parquet")
     (tmp_path / "text.parquet").write_text("not parquet at all, whatever it is called")

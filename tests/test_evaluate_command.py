@@ -142,6 +142,8 @@ def test_layers_names_the_layers_to_fuse(sounds, tmp_path):
         "Layers of coala, query-by-example" in Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8")).text
     )
     assert "has no layers to compare" in run("layers", "logmel", *options).stderr
+    woven = run("layers", "coala+logmel", *options).stdout
+    assert re.search(r"^Fused:  coala#[1-6]\+logmel$", woven, re.MULTILINE)
     kept = json.loads(run("layers", "coala", *options, "--json").stdout)
     assert {kept["choice"]["middle"], kept["choice"]["late"]} > {None}
     assert [each["embedded"] for each in kept["results"]] == [0] * 6

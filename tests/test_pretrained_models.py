@@ -250,6 +250,8 @@ def test_wrong_weights_are_refused_by_name(shop: Shop, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "weights", "message"),
     [
+        ("loom", "random", "of 'loom' there are the learned weights alone: leave out 'random'"),
+        ("coala+loom", "random", "of 'loom' there are the learned weights alone: leave out 'random'"),
         ("logmel", "file.pt", "'logmel' has no weights to load: leave out 'file.pt'"),
         ("coala+vggish", "file.pt", "several parts: give one for each of coala, vggish"),
         (

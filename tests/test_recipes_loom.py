@@ -238,6 +238,13 @@ def test_the_whole_recipe(corpus: Corpus, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
+def test_it_starts_from_a_model(corpus: Corpus, tmp_path: Path) -> None:
+    replace(SMALL, init="loom").run(corpus, tmp_path / "loom")
+    assert soundloom.load(f"{tmp_path / 'loom'}").dim == 2 * 84 + 4 + 6 + 6
+
+
+@pytest.mark.slow
+@pytest.mark.long
 def test_parts_are_kept_and_the_words_are_the_classes_of_the_teacher(corpus: Corpus, tmp_path: Path) -> None:
     teacher = DistillationSettings(teachers=("yamnet",), weights=("random",), mixtures=0.0)
     replace(SMALL, keep="loom", distillation=teacher).run(corpus, tmp_path / "loom")

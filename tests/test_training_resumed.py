@@ -206,6 +206,19 @@ def test_other_settings_or_data_are_refused_and_named(tmp_path: Path) -> None:
     assert run.steps == 5
 
 
+def test_nothing_of_a_run_that_is_started_anew_is_left(tmp_path: Path) -> None:
+    toy_training.learn(tmp_path, {"steps": 4})
+    stale = [tmp_path / name for name in ("tagger.json", "tagger.safetensors", "tags.safetensors", "vocabulary.json")]
+    for file in stale:
+        file.write_text("of the model before")
+    (tmp_path / "notes.txt").write_text("mine")
+    toy_training.learn(tmp_path, {"steps": 4})
+    assert all(file.is_file() for file in stale)  # the run goes on, and is over
+    toy_training.learn(tmp_path, {"steps": 4}, resume=False)
+    assert not any(file.exists() for file in stale)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(TrainingError, match="not empty and holds no run"):

@@ -118,4 +118,6 @@ def _print_choices(model_name: str, woven: bool, found: Sequence[Result], json_w
         if woven:
             echo(f"Fused:  layers {', '.join(map(str, fused))} of the part {word}, by Stream.with_layers")
         else:
-            echo(f"Fused:  {model_name}{''.join(f'#{layer}' for layer in fused)}")
+            layers = "".join(f"#{layer}" for layer in fused)
+            parts = model_name.split("+")
+            echo(f"Fused:  {'+'.join(part + layers * (len(parts) == 1 or part == word) for part in parts)}")

@@ -94,6 +94,8 @@ def load(
         raise CorpusError(
             f"{name} needs its folder: load({name!r}, root), with {source.layout}. Get it from {source.address}"
         )
+    if name == "csv" and "table" not in options:
+        raise CorpusError(f"{os.fspath(root)!r} is no CSV of clips: name the file itself, such as clips.csv in it")
     return read_copy(source, root, check=check, partial=partial, counts=counts, **options)
 
 

@@ -126,7 +126,7 @@ class Neighbours:
             limit = "" if delta_t is None else f" that begin less than {delta_t} s from each other"
             raise CorpusError(
                 f"no recording has two windows of {windows.frames * windows.hop:.2f} s{limit}, which the proximity "
-                "sampler pairs: this is a corpus of single events; set proximity to 0, or delta_t higher"
+                "sampler pairs: if this is a corpus of single events, set proximity to 0, else delta_t higher"
             )
 
     def sample(self, count: int, generator: np.random.Generator, *, evenly: bool) -> tuple[np.ndarray, np.ndarray]:

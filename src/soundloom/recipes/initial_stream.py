@@ -48,7 +48,9 @@ def initial_stream(kind: str, init: str | None, seed: int, name: str) -> Stream:
                 f"no stream of {init} (of {named}) has the architecture {kind}: leave --stream out to train the "
                 "model's own, or name the architecture that it was trained with"
             )
-        stream = fitting[0]
+        # The weights alone: a reduction, or fused layers, were made for those of before.
+        wanted.encoder.load_state_dict(fitting[0].encoder.state_dict())
+        stream = wanted.with_frontend(fitting[0].frontend)
     stream.encoder.requires_grad_(True)
     return stream.renamed(name)
 

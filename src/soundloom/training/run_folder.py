@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from soundloom.embedder import Embedder
-from soundloom.models.saved_model import CONFIG, from_pretrained
+from soundloom.models.saved_model import CARD, CONFIG, from_pretrained
 from soundloom.system_errors import reason_of
+from soundloom.tagger import TAGGER
+from soundloom.tags.linear_tags import VOCABULARY
 from soundloom.training.checkpoints import Checkpoints
 from soundloom.training.flat_config import flatten, read_yaml, resolve, settings_of, write_yaml
 from soundloom.training.settings import TrainingError
@@ -89,13 +91,20 @@ def prepare_folder(folder: Path, recipe: object, heading: str, *, data: str, res
         checkpoint = checkpoints.read("last") if resume else None
         if checkpoint is None:
             checkpoints.remove()
-            (folder / "metrics.csv").unlink(missing_ok=True)
+            _remove_learned(folder)
         if checkpoint is None or _is_longer(folder, recipe, data, checkpoint):
             # The model that is saved there is not the one that this run will end with.
             (folder / CONFIG).unlink(missing_ok=True)
         write_yaml(folder / _SETTINGS, flatten(recipe), heading)
     except OSError as error:
         raise TrainingError(f"cannot make the run's folder {folder}: {reason_of(error)}") from None
+
+
+def _remove_learned(folder: Path) -> None:
+    """Remove what a run left that is over: beside another model its words, its tagger and its clips would be wrong."""
+    named = (CONFIG, CARD, VOCABULARY, TAGGER, "metrics.csv", "curves.png")
+    for file in (*folder.glob("*.safetensors"), *(folder / name for name in named)):
+        file.unlink(missing_ok=True)
 
 
 def _is_longer(folder: Path, recipe: object, data: str, checkpoint: Mapping[str, Any]) -> bool:
@@ -167,6 +176,8 @@ def open_folder(out: Path, recipe: Any, heading: str, *, resume: bool) -> None:
         if out.is_dir() and any(out.iterdir()) and not settings.is_file():
             raise TrainingError(f"{out} is not empty and holds no run: choose another folder")
         out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            _remove_learned(out)
         if resume and (out / CONFIG).is_file():
             here, there = flatten(recipe), flatten(resolve(recipe, read_yaml(settings), str(settings)))
             _refuse_changes(out, type(recipe), here, there, _lengths(type(recipe)))
