@@ -90,6 +90,11 @@ def test_going_on_takes_the_note_away(library: Library) -> None:
     assert re.search(r"indexing +done\n", run("info", library.folder).output)
 
 
+def test_an_upgrade_takes_the_note_away(library: Library) -> None:
+    library.upgrade("mfcc")
+    assert (len(library.files()), library.unfinished()) == (6, "")
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '[{"roots": 1}]', '[{"since": ""}]'])
 def test_a_damaged_note_stops_no_search(library: Library, content: str) -> None:
     (library.folder / "indexing.json").write_text(content)

@@ -28,6 +28,7 @@ from soundloom.library.indexing.losses import large_losses
 from soundloom.library.indexing.scan import files_below
 from soundloom.library.library_files import INDEX_FOLDER, MAP_FOLDER, TAGS_LOCK, UNFINISHED_FOLDER
 from soundloom.library.storage.exclusions import read_exclusions
+from soundloom.library.storage.indexing_note import IndexingNote
 from soundloom.library.storage.library_lock import library_lock
 from soundloom.library.storage.root_paths import RootLookup
 from soundloom.library.storage.store import Store
@@ -191,3 +192,4 @@ class Upgrade:
         self._tally.report.replaced = self._library.registry.record(roots, [])
         self._library.update_facts(new)
         new.note_contents()
+        IndexingNote(self._folder, roots).end()  # what an indexing had left is embedded
