@@ -203,7 +203,7 @@ def test_what_a_later_part_lacks_is_said_before_any_training(corpus: Corpus, tmp
     coded = replace(corpus, table=clip_table(corpus.column("path"), ["ab"] * len(corpus)), classes=("ab",))
     cases: list[tuple[loom.LoomRecipe, Corpus, str]] = [
         (SMALL, replace(corpus, table=corpus.table.drop_columns("midi")), "no column midi"),
-        (SMALL, coded, "no words for timbre to learn: give its sounds labels"),
+        (SMALL, coded, "no words for timbre to learn: give its sounds labels that are words, as 'ab' is not"),
         (SMALL, corpus.filter(mask=np.arange(len(corpus)) < 2), "no tags are left|vary in fewer"),
         (replace(SMALL, general_dim=30), corpus, "30 sounds vary in fewer than 30 directions: lower --general-dim"),
     ]

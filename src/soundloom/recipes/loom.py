@@ -24,6 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -178,10 +179,10 @@ class LoomRecipe(Recipe):
         if self.keep is None:
             worded = coala.with_label_words(corpus)
             if not any(worded.column("tags")):
-                raise CorpusError(
-                    f"{corpus.name} has no words for timbre to learn: give its sounds labels, or take the parts but "
-                    "the general one from a model with --keep loom"
-                )
+                label = next(chain.from_iterable(corpus.column("labels")), "")
+                wanted = f"labels that are words, as {label!r} is not," if label else "labels,"
+                lack = f"{corpus.name} has no words for timbre to learn: give its sounds {wanted}"
+                raise CorpusError(f"{lack} or take all parts but the general one from a model with --keep loom")
             coala.tagged(worded, _timbre(self))
             note_targets(corpus, PitchEncoderSettings().bins)
         learned = {"general_dim": min(len(corpus), self.reduced_over)}
