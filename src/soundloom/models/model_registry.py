@@ -238,13 +238,8 @@ def load(
     named = [(part.word, row) for part, row in zip(parts, rows, strict=True) if isinstance(part, PartName) and row]
     words = [word for word, row in named if row.checkpoint]
     # Before anything is fetched: a weights file given to the wrong model should not cost a download.
-    source.check_used(words, name)
     learned = [str(part) for part, row in zip(parts, rows, strict=True) if row is None or str(part) == packaged.NAME]
-    if weights == "random" and learned:
-        raise ModelError(
-            f"of {' and '.join(map(repr, learned))} there are the learned weights alone: leave out 'random', or give "
-            "it for the other parts by their names"
-        )
+    source.check_used(words, name, learned)
     with one_thread:  # threads wait for each other longer than filters and windows take to compute
         embedders = [
             row.make(part, source) if isinstance(part, PartName) and row else _saved(part, offline, announce, trust)

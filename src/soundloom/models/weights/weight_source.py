@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,17 +79,23 @@ class WeightSource:
         path = Path(chosen)
         return path if path.is_dir() else path.parent
 
-    def check_used(self, words: list[str], model: str) -> None:
-        """Refuse weights that no part asked for, that several would share, or that are not there.
+    def check_used(self, words: list[str], model: str, learned: Sequence[str] = ()) -> None:
+        """Refuse weights that no part asked for, that several would share, that are not there or cannot be drawn.
 
         Args:
             words: the parts that take weights.
             model: the model's name.
+            learned: the parts that come with the weights that they learned.
 
         Raises:
-            ModelError: a file was given for a model without weights, or one file for several parts, or there is no such
-                file.
+            ModelError: random weights for a part that has learned its own; a file was given for a model without
+                weights, or one file for several parts, or there is no such file.
         """
+        if self.weights == "random" and learned:
+            raise ModelError(
+                f"of {' and '.join(map(repr, learned))} there are the learned weights alone: leave out 'random', or "
+                "give it for the other parts by their names"
+            )
         if isinstance(self.weights, Mapping):
             unknown = sorted(set(self.weights) - set(words))
             if unknown:
