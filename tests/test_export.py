@@ -233,6 +233,17 @@ def test_a_file_that_disagrees_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_sound_that_memory_does_not_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64000000000000 bytes")
+
+    monkeypatch.setattr(onnx_export, "_export", without_memory)
+    with pytest.raises(
+        ModelError, match=r"a sound of 1e\+09 s does not fit into memory in one piece: give fewer seconds"
+    ):
+        export(soundloom.load("mfcc"), tmp_path / "long.onnx", seconds=1e9)
+
+
 def test_impossible_wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = soundloom.load("logmel")
     with pytest.raises(ModelError, match=r"takes sounds from 0\.025 s on, got 0\.010 s"):

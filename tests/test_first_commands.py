@@ -214,7 +214,6 @@ COMMANDS = (
     ("tag sounds/birds/owl.wav@0-1", 1, "name 'sounds/birds/owl.wav', or search by the part"),
     ("index sounds/birds/owl.wav@0-1", 1, "sounds are taken whole here"),
     ("tag sounds -m onnx:none.onnx", 1, "cannot read the ONNX file 'none.onnx': there is no such file"),
-    ("export mfcc long.onnx --seconds 1e9", 1, "does not fit into memory in one piece: give fewer seconds"),
     ("clusters -o clusters.csv", 0, "written to clusters.csv"),
     ("clusters -o clusters.csv --json", 0, '"example"'),
     ("search dog --names -o hits.parquet", 0, "1 hit written"),

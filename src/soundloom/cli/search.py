@@ -361,7 +361,7 @@ class _Search:
         finally:
             for remark in (*(notice.text for notice in notices), *remarks):
                 echo(about + path_from_here(hints_for_query(remark)), err=True)
-        self._answered = matches.answered
+        self._answered = matches.answered or query
         if not matches and not len(library.index()):
             self._nothing = "nothing found: the library holds no sounds: add some with soundloom index"
         if explained and sound is not None:

@@ -98,7 +98,9 @@ class Finder:
         complete_weights(self._settings.parts, query.weights)  # also where nothing is compared
         answered = self._answered(index, query) if query.is_compared and query.text else query
         matches = self._find(index, answered, k)
-        return Matches(index.fields.sorted(matches, query.sort) if query.is_compared else matches, answered)
+        found = Matches(index.fields.sorted(matches, query.sort) if query.is_compared else matches)
+        found.answered = answered
+        return found
 
     def _find(self, index: SearchIndex, query: LibraryQuery, k: int) -> list[Match]:
         allowed = None if query.where is None else index.mask(query.where)

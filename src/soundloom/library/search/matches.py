@@ -60,14 +60,12 @@ class Match(Segment):
 class Matches(FoundList[Match]):
     """The matches of a query.
 
-    Args:
-        found: the matches.
-        answered: the query as it was understood: text that stands for words of the model is among the words.
+    Attributes:
+        answered: the query as it was understood: text that stands for words of the model is among the words; None of a
+            part of the matches.
     """
 
-    def __init__(self, found: Iterable[Match], answered: LibraryQuery) -> None:
-        super().__init__(found)
-        self.answered = answered
+    answered: LibraryQuery | None = None
 
     def _reasons(self) -> list[str]:
         return [", ".join(match.found_by) for match in self]

@@ -53,7 +53,7 @@ class LibraryTags:
             QueryError: a reference points at nothing in the library.
             LibraryError: the tag cannot be one, or a segment shall both have it and not.
         """
-        return self._editor.edit(self._index.current().segments, {tag: (_several(add), _several(remove))})
+        return self._editor.edit(self._index.current().segments, {stripped_tag(tag): (_several(add), _several(remove))})
 
     def add(self, tag: str, segments: Iterable[SegmentRef]) -> Edit:
         """Give a tag to segments; as `edit`."""

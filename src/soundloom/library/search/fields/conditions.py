@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soundloom.errors import QueryError
+from soundloom.errors import InvalidArgumentError, QueryError
 from soundloom.library.search.fields.file_fields import FileFields
 from soundloom.library.search.fields.literals import comparable
 from soundloom.library.storage.facts_table import STORED
@@ -336,7 +336,7 @@ def _compared(token: tuple[str, str], value: Any, other: Any) -> Any:
         return other
     try:
         return comparable(token[1].strip('"`'), value, other)
-    except ValueError as error:
+    except InvalidArgumentError as error:
         raise _MistakeError(str(error)) from None
 
 

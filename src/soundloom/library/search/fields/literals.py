@@ -6,6 +6,8 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from soundloom.errors import InvalidArgumentError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -25,16 +27,16 @@ def comparable(name: str, column: pa.Array, literal: Any) -> Any:
         literal: what they are compared with.
 
     Raises:
-        ValueError: they would never be what is meant; the message says how it is written.
+        InvalidArgumentError: they would never be what is meant; the message says how it is written.
     """
     import pyarrow as pa
 
     if pa.types.is_list(column.type):
-        raise ValueError(f"it compares a list: write array_has(tags, {literal!r}), or use the filter of tags")
+        raise InvalidArgumentError(f"it compares a list: write array_has(tags, {literal!r}), or use the filter of tags")
     if pa.types.is_string(column.type) and not isinstance(literal, str):
-        raise ValueError(f"it compares text with a number: write {str(literal)!r} in quotes")
+        raise InvalidArgumentError(f"it compares text with a number: write {str(literal)!r} in quotes")
     if isinstance(literal, str) and not pa.types.is_string(column.type):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"it compares a number with text: write {literal} without quotes"
             if _is_number(literal)
             else f"it compares a number with text, and {literal!r} is none"
@@ -54,7 +56,7 @@ def _moment(text: str) -> str:
     """A year, a month, a day or a time of day, as moments are stored.
 
     Raises:
-        ValueError: it is none.
+        InvalidArgumentError: it is none.
     """
     written = text.replace(" ", "T")
     if _MOMENT.fullmatch(text) is not None:
@@ -64,6 +66,6 @@ def _moment(text: str) -> str:
             pass
         else:
             return written
-    raise ValueError(
+    raise InvalidArgumentError(
         f"{text!r} is no time as recorded has it: write 2024, 2024-05, 2024-05-31 or 2024-05-31T04:30, in quotes"
     )
