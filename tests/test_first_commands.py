@@ -29,6 +29,7 @@ COMMANDS = (
     ("search --help", 0, "Examples:"),
     ("info", 0, "mfcc"),
     ("info sounds.loom", 0, "mfcc"),
+    ("info loom+yamnet", 0, "loom+yamnet, 2840 numbers at 16000 Hz"),
     ("info nowhere.loom", 1, "nowhere.loom"),
     ("info sounds/birds/owl.wav", 1, "soundloom search --names --text owl --columns"),
     ("roots", 0, "sounds"),

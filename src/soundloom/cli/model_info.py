@@ -45,9 +45,9 @@ def print_model(name: str, *, offline: bool, json_wanted: bool) -> None:
     from soundloom.models import model_parts
 
     parts = model_parts(name, offline=offline)
-    published = any(part.row is not None and part.row.checkpoint for part in parts)
+    published = [part.name.partition("#")[0] for part in parts if part.row is not None and part.row.checkpoint]
     load = model_loader(offline=offline)
-    model = load(name, weights="random" if published else "published")
+    model = load(name, weights=dict.fromkeys(published, "random") or "published")
     about = [_part_info(part) for part in parts]
     facts = _facts(model)
     if json_wanted:
