@@ -22,9 +22,8 @@ from soundloom.library.search import finder, query_vectors
 from soundloom.library.search.current_rows import current_rows
 from soundloom.library.search.matches import merge_overlapping
 from soundloom.library.search.query_vectors import combine_examples, nearest_rows
-from soundloom.library.search.tag_query import find_known_words, remark_on_parts
 from soundloom.one_thread import one_thread
-from soundloom.tags import Vocabulary, aligned_tags
+from soundloom.tags import aligned_tags
 
 PATHS = [f"/s/{name}.wav" for name in ("birds/owl", "birds/robin", "city/bus", "city/dog", "dog park/rec1", "rec2")]
 EVEN = dict.fromkeys(PARTS, 1.0)
@@ -120,29 +119,6 @@ def test_words_of_the_model_fill_what_text_does_not_find(worded: Library) -> Non
     assert worded.find(LibraryQuery(text="beepp", names_only=True)) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "known", "unknown"),
-    [
-        ("a crying baby", ["Baby cry, infant cry"], []),
-        ("Dogs barking loudly", ["Dog", "Bark"], ["loudly"]),
-        ("footsteps on the stairs", ["Walk, footsteps"], []),
-        ("text-to-speech", ["Speech synthesizer"], []),
-        ("children", ["Child speech, kid speaking"], []),
-        ("zzz 12", [], ["zzz", "12"]),
-        ("birds singing", ["Bird"], []),
-        ("church bells ringing", ["Church bell"], []),
-        ("waves crashing", ["Waves, surf"], []),
-        ("breaking glass", ["Shatter"], []),
-        ("tires screeching", ["Tire squeal"], []),
-        ("the dog's bark", ["Dog", "Bark"], []),
-    ],
-)
-def test_everyday_words_and_phrases_name_classes(text: str, known: list[str], unknown: list[str]) -> None:
-    tags = aligned_tags("loom")
-    assert tags is not None
-    assert find_known_words(text, tags.vocabulary) == (known, unknown)
-
-
 def test_words_of_an_earlier_version_are_refused_with_the_remedy(worded: Library, tmp_path: Path) -> None:
     folder = tmp_path / "earlier.loom"
     shutil.copytree(worded.folder, folder)
@@ -178,14 +154,6 @@ def test_a_tag_that_cannot_be_given_is_not_offered(made_up: Library) -> None:
         with pytest.raises(NothingFoundError, match="nobody has given the tag") as caught:
             made_up.find(LibraryQuery(filter=RowFilter(tags=(tag,))))
         assert ("soundloom tags add" in str(caught.value)) == offered
-
-
-def test_words_that_are_part_of_a_name_are_told() -> None:
-    words = Vocabulary(tags=("Computer keyboard", "Keyboard (musical)", "Dog"))
-    assert remark_on_parts(["keyboard"], words) == (
-        "the model does not know 'keyboard', but 'Computer keyboard' and 'Keyboard (musical)'"
-    )
-    assert remark_on_parts(["key"], words) == remark_on_parts(["keyboard"], None) == ""
 
 
 def test_a_text_that_rules_something_out_is_not_searched_for_it(worded: Library) -> None:

@@ -320,27 +320,6 @@ def test_a_root_is_relocated_only_to_where_its_files_are(library: Library, drive
     assert f"not at {partly}, and kept: 1 file. If gone for good: soundloom index" in said
 
 
-def test_a_folder_that_never_held_a_sound_is_present(library: Library, tmp_path: Path) -> None:
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    library.add(empty)
-    assert [root.absent for root in library.roots.all()] == [False]
-    assert library.roots.absent() == ()
-    empty.rmdir()
-    assert [root.absent for root in library.roots.all()] == [True]
-    assert library.roots.absent() == (str(empty),)
-
-
-@pytest.mark.parametrize("command", ["map", "clusters", "duplicates", "distances"])
-def test_nothing_is_drawn_or_compared_of_a_library_without_sounds(
-    library: Library, tmp_path: Path, command: str
-) -> None:
-    out = tmp_path / ("out.png" if command == "map" else "out.csv")
-    result = CliRunner().invoke(main, [command, "-l", str(library.folder), "-o", str(out)])
-    assert (result.exit_code, out.exists()) == (1, False)
-    assert "holds no sounds: add some with soundloom index" in result.output
-
-
 def test_what_is_known_of_files_moves_with_them(library: Library, drive: Path) -> None:
     table = drive.with_name("sites.csv")
     table.write_text("filename,site\n0.wav,hill\n")

@@ -46,7 +46,7 @@ _OTHER_WORDS = frozenset(["CASE", "CAST", "CEIL", "DISTINCT", "ESCAPE", "EXTRACT
 """Words of SQL that only the store reads."""
 _WORDS = frozenset(["AND", "OR", "NOT", "IN", "LIKE", "ILIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"])
 _OF_ROWS = ("start", "end", "tags")
-_OF_STORE_TOO = frozenset((*STORED, *_OF_ROWS, "path", "duration"))
+_KNOWN_TO_STORE = frozenset((*STORED, *_OF_ROWS, "path", "duration"))
 _COMPARISONS = {
     "=": "equal", "==": "equal", "!=": "not_equal", "<>": "not_equal",
     "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
@@ -85,10 +85,10 @@ def condition_mask(
         parser = _Parser(check_condition(where), fields, stored)
         mask = parser.parse()
     except (_OtherSqlError, RecursionError):
-        if unknown := [name for name in _names(where) if name in fields.names and name not in _OF_STORE_TOO]:
+        if unknown := [name for name in _names(where) if name in fields.names and name not in _KNOWN_TO_STORE]:
             raise QueryError(
                 f"the filter {where!r} cannot be evaluated: with functions or signs other than {', '.join(_FUNCTIONS)} "
-                f"and comparisons it cannot be of {', '.join(unknown)}, but of {', '.join(sorted(_OF_STORE_TOO))}"
+                f"and comparisons it cannot be of {', '.join(unknown)}, but of {', '.join(sorted(_KNOWN_TO_STORE))}"
             ) from None
         return None
     except (pa.ArrowException, TypeError, _MistakeError) as error:
